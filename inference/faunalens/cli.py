@@ -1,0 +1,75 @@
+"""`faunalens`: one command per file under commands/, loaded when called.
+
+Exit codes: 0 done, 1 could not run, 2 wrong usage, 3 done but some photos failed.
+"""
+
+import importlib
+import sys
+from importlib import metadata
+from typing import Any
+
+import click
+
+from faunalens.errors import FaunalensError
+
+# Name to one line of help, so that listing the commands imports none of them.
+_COMMANDS = {
+    "scan": "Judge photos: folders, files and globs to one record each.",
+    "report": "Summarise results, and draw the hits on one HTML page.",
+    "model": "Say what the model file says of itself.",
+}
+_PLUGINS = "faunalens.commands"  # entry-point group for commands of other packages
+
+
+class ErrorGroup(click.Group):
+    """A group whose expected errors are one line and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FaunalensError as error:
+            raise click.ClickException(str(error)) from error
+        except BrokenPipeError:
+            # The reader (head, less) has what it wanted. Nothing may be flushed at exit.
+            sys.stderr.close()
+            sys.exit(0)
+
+
+class LazyGroup(ErrorGroup):
+    """Commands by name, imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*_COMMANDS, *sorted(entry.name for entry in _plugins())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _COMMANDS:
+            module = importlib.import_module(f"faunalens.commands.{cmd_name}")
+            command = getattr(module, cmd_name)
+        else:
+            entry = next((e for e in _plugins() if e.name == cmd_name), None)
+            if entry is None:
+                return None
+            command = entry.load()
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = list(_COMMANDS.items())
+        for entry in sorted(_plugins(), key=lambda e: e.name):
+            command = self.get_command(ctx, entry.name)
+            rows.append((entry.name, command.get_short_help_str() if command else ""))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _plugins() -> metadata.EntryPoints:
+    return metadata.entry_points(group=_PLUGINS)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="faunalens", message="%(package)s %(version)s")
+def main() -> None:
+    """Recognise protected species and wildlife products in photos.
+
+    A hit is a lead, not proof: a photo cannot show age, origin, captive breeding or a certificate.
+    """

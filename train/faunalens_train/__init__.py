@@ -1,0 +1,1 @@
+"""Training of faunalens models: fit, calibrate, evaluate, export."""

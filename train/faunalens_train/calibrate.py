@@ -1,0 +1,126 @@
+"""Logits to probabilities, and where verdicts begin: both from pictures that never trained."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from faunalens.spec import FamilySpec, Threshold, Thresholds, family_probability
+from faunalens_train.config import ThresholdConfig
+from faunalens_train.probe import masked_bce
+
+Floats = npt.NDArray[np.float64]
+
+_PULL = 2.0  # strength of the pull of each offset to 0, in units of log-loss of one picture
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """probability = sigmoid(slope * logit + offset[label]).
+
+    Attributes:
+        slope: One for all labels (temperature scaling, Guo et al. 2017, arXiv:1706.04599).
+        offset: One per label: training draws labels more evenly than the validation set has them.
+    """
+
+    slope: float
+    offset: tuple[float, ...]
+
+    def probability(self, logits: npt.ArrayLike) -> Floats:
+        """`(N, L)` logits to `(N, L)` probabilities."""
+        z = self.slope * np.asarray(logits, np.float64) + np.asarray(self.offset)
+        return np.asarray(1 / (1 + np.exp(-np.clip(z, -60, 60))))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a run's folder and the model's metadata."""
+        return {"method": "slope+offset", "slope": self.slope, "offset": list(self.offset)}
+
+
+def fit_calibration(logits: npt.ArrayLike, wanted: npt.NDArray[np.float32]) -> Calibration:
+    """Minimise the log-loss on validation pictures.
+
+    Some labels have only a handful of them, so offsets are pulled to 0 a little and the slope is
+    shared.
+
+    Args:
+        logits: `(N, L)`.
+        wanted: `(N, L)`, NaN for unknown.
+    """
+    z = torch.as_tensor(np.asarray(logits, np.float64))
+    aim = torch.from_numpy(wanted).double()
+    log_slope = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    offset = torch.zeros(z.shape[1], dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([log_slope, offset], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        loss = masked_bce(z * log_slope.exp() + offset, aim).sum()
+        loss = loss + _PULL * offset.square().sum() / 2
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    return Calibration(float(log_slope.detach().exp()), tuple(offset.detach().tolist()))
+
+
+def threshold_at(scores: npt.ArrayLike, fpr: float) -> float:
+    """The lowest score that at most `fpr` of these negatives reach.
+
+    With fewer than 1 / fpr negatives none may reach it: it then lies just above the highest.
+
+    Args:
+        scores: `(N,)` of negatives, N from 1.
+        fpr: 0 to 1.
+    """
+    ordered = np.sort(np.asarray(scores, np.float64))[::-1]
+    allowed = min(int(fpr * len(ordered)), len(ordered) - 1)
+    return float(np.nextafter(ordered[allowed], np.inf))
+
+
+def choose_thresholds(
+    probability: Floats,
+    wanted: npt.NDArray[np.float32],
+    labels: Sequence[str],
+    families: Mapping[str, Sequence[str]],
+    config: ThresholdConfig,
+) -> tuple[dict[str, Thresholds], dict[str, FamilySpec]]:
+    """Thresholds per label, and per family of two labels or more.
+
+    The negatives of a label are all validation pictures known not to show it.
+
+    Args:
+        probability: `(N, L)`, calibrated.
+        wanted: `(N, L)`, NaN for unknown.
+        labels: In model order.
+        families: Family id to its label ids.
+        config: Rates and floors.
+    """
+    by_label = {
+        label: _pair(probability[wanted[:, j] == 0, j], config) for j, label in enumerate(labels)
+    }
+    by_family = {}
+    for key, members in families.items():
+        columns = [labels.index(label) for label in members]
+        own = None
+        if len(columns) > 1:
+            joint = np.array([family_probability(list(row)) for row in probability[:, columns]])
+            own = _pair(joint[(wanted[:, columns] == 0).all(1)], config)
+        by_family[key] = FamilySpec(tuple(members), own)
+    return by_label, by_family
+
+
+def _pair(negatives: Floats, config: ThresholdConfig) -> Thresholds:
+    alert = max(threshold_at(negatives, config.alert_fpr), config.alert_floor)
+    review = max(threshold_at(negatives, config.review_fpr), config.review_floor)
+    return Thresholds(
+        alert=Threshold(_up(alert), config.alert_fpr),
+        review=Threshold(min(_up(review), _up(alert)), config.review_fpr),
+    )
+
+
+def _up(probability: float) -> float:
+    """Up to the next of six digits, which is what records hold; at most 0.999999."""
+    return min(float(np.ceil(probability * 1e6) / 1e6), 0.999999)

@@ -1,0 +1,101 @@
+"""`faunalens-train`: fit, crossval, evaluate, export."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from faunalens.cli import ErrorGroup
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(cls=ErrorGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="faunalens", message="faunalens-train %(version)s")
+def main() -> None:
+    """Train models: fit one, cross-validate a recipe, export to ONNX."""
+
+
+@main.command()
+@click.argument("config", type=_FILE)
+@click.option("--out", type=_FOLDER, required=True, help="The run folder.")
+@click.option(
+    "--held-out",
+    default="part",
+    show_default=True,
+    help="Test set: part, group_fold:K or source_fold:K of the splits file.",
+)
+@click.option("--resume", is_flag=True, help="Go on after the last whole epoch.")
+@click.option("--device", help="A torch device; the GPU if there is one.")
+def fit(config: Path, out: Path, held_out: str, resume: bool, device: str | None) -> None:
+    """Train a model from the TOML file CONFIG."""
+    from faunalens_train.config import load_config
+    from faunalens_train.fit import fit as fit_model
+
+    metrics = fit_model(load_config(config), out, held_out=held_out, resume=resume, device=device)
+    _show(metrics)
+
+
+@main.command()
+@click.argument("config", type=_FILE)
+@click.option("--out", type=_FOLDER, required=True, help="Folder for the folds' runs.")
+@click.option(
+    "--by",
+    type=click.Choice(["source", "group"]),
+    default="source",
+    show_default=True,
+    help="source: no source in both training and test; group: no object in both.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True)
+def crossval(config: Path, out: Path, by: str, jobs: int) -> None:
+    """Train CONFIG once per fold and pool the figures."""
+    from faunalens_train.config import load_config
+    from faunalens_train.crossval import crossval as run
+
+    _show(run(load_config(config), out, by=by, jobs=jobs, report=lambda s: click.echo(s, err=True)))
+
+
+@main.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def evaluate(run: Path) -> None:
+    """Show the figures of a RUN folder (of fit or crossval)."""
+    from faunalens_train.run import METRICS, read_json
+
+    _show(read_json(run / METRICS))
+
+
+@main.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The ONNX file."
+)
+def export(run: Path, out: Path) -> None:
+    """Write the ONNX file of a RUN folder; no file is left unless it agrees with torch."""
+    from faunalens_train.export import export as write
+
+    parity = write(run, out)
+    click.echo(
+        f"{out}: {out.stat().st_size / 1e6:.1f} MB; on {parity.pictures} pictures probabilities "
+        f"differ by at most {parity.difference:.1e} from torch, {parity.verdicts} verdicts differ"
+    )
+
+
+def _show(metrics: dict[str, Any]) -> None:
+    from faunalens.labels import load_labels
+    from faunalens_train.evaluate import table
+
+    columns = {"this model": metrics["test"], "linear probe": metrics["probe"]}
+    click.echo(table(columns, load_labels().ids))
+    if "false_alarms" not in metrics:
+        return
+    click.echo("\nfalse alarms at the thresholds, by kind of negative")
+    for kind, one in metrics["false_alarms"].items():
+        click.echo(
+            f"{kind:<14} {one['pictures']:>5} pictures  alert {one['alerts']:>3} "
+            f"({one['alert_rate']:.2%})  review {one['reviews']:>3} ({one['review_rate']:.2%})"
+        )
+    click.echo("\nrecall at the thresholds")
+    for label, one in metrics["at_thresholds"].items():
+        click.echo(f"{label:<18} alert {one['alert']:.3f}  review {one['review']:.3f}")
+    click.echo(f"\nexpected calibration error: {metrics['ece']:.4f}")

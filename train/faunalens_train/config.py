@@ -1,0 +1,249 @@
+"""What a training run is told: one TOML file, every key known, every value checked."""
+
+import dataclasses
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from faunalens.errors import FaunalensError
+
+
+class ConfigError(FaunalensError):
+    """The training configuration is malformed; names the key."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which pictures.
+
+    Attributes:
+        manifest: A manifest.csv or a folder of folders; relative to the configuration file.
+        splits: The file written by `faunalens-data split`.
+        unknown: Label to labels beside which its absence is not known. A live turtle wears a
+            shell and an elephant may carry ivory: neither counts for or against that label.
+    """
+
+    manifest: str
+    splits: str
+    unknown: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NetConfig:
+    """Which network.
+
+    Attributes:
+        backbone: A convolutional timm name. `tf_efficientnet_lite0/1/2` take their ImageNet
+            weights from PyPI packages, any other from timm's hub.
+        pretrained: False starts from random weights.
+        size_px: Side of the square input.
+        frozen_stages: Leading stages that keep their ImageNet weights; 0 trains everything.
+        dropout: Before the linear head, 0 to 1.
+    """
+
+    backbone: str = "tf_efficientnet_lite0"
+    pretrained: bool = True
+    size_px: int = 224
+    frozen_stages: int = 4
+    dropout: float = 0.2
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """What adverts do to photos. Numbers ending in `_p` are chances per photo."""
+
+    crop_min_area: float = 0.3
+    crop_p: float = 0.9
+    aspect: float = 1.6
+    flip_p: float = 0.5
+    rotate_deg: float = 12.0
+    rotate_p: float = 0.3
+    jitter: float = 0.4
+    hue: float = 0.06
+    jitter_p: float = 0.8
+    cast_p: float = 0.3
+    grey_p: float = 0.1
+    rescale_p: float = 0.4
+    rescale_min_px: int = 80
+    blur_p: float = 0.15
+    jpeg_min_quality: int = 25
+    jpeg_p: float = 0.5
+    frame_p: float = 0.15
+    text_p: float = 0.15
+
+
+@dataclass(frozen=True)
+class BalanceConfig:
+    """How often a picture is drawn.
+
+    Attributes:
+        negative_share: Share of negatives among drawn pictures, 0 to 1.
+        label_power: Labels (and kinds of negative) are drawn by count to this power: 1 as they
+            come, 0 all alike.
+        source_power: The same for the sources within a label.
+    """
+
+    negative_share: float = 0.5
+    label_power: float = 0.5
+    source_power: float = 0.5
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """The optimisation.
+
+    Attributes:
+        epochs: Passes of `epoch_pictures` drawn pictures; 0 keeps the linear probe.
+        epoch_pictures: Pictures drawn per epoch; 0 means as many as there are.
+        lr, head_lr: Peak learning rates (AdamW) of backbone and head.
+        warmup: Share of all steps with a rising rate; then a cosine to 0.
+        ema: Decay of the averaged weights per step; 0 keeps the last weights.
+        smoothing: Label smoothing, 0 to 0.2.
+        probe_decay: L2 penalty of the linear probe that starts the head (LP-FT, Kumar et al.
+            2022, arXiv:2202.10054).
+        autocast: `bf16`, `off`, or `auto` (bf16 on a GPU that has it; on a CPU for the frozen
+            stages only, since PyTorch's bf16 backward of depthwise convolutions is slower than
+            fp32 on CPUs without AMX).
+    """
+
+    epochs: int = 4
+    epoch_pictures: int = 0
+    batch: int = 32
+    lr: float = 3e-4
+    head_lr: float = 1e-3
+    weight_decay: float = 0.02
+    warmup: float = 0.1
+    ema: float = 0.98
+    smoothing: float = 0.0
+    probe_decay: float = 1e-3
+    autocast: str = "auto"
+    workers: int = 0
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class ThresholdConfig:
+    """Where verdicts begin.
+
+    Attributes:
+        alert_fpr, review_fpr: False-positive rates aimed for, per label.
+        alert_floor, review_floor: Probabilities below which no verdict begins, however well the
+            validation pictures separate: photos from elsewhere separate less well.
+    """
+
+    alert_fpr: float = 0.001
+    review_fpr: float = 0.01
+    alert_floor: float = 0.5
+    review_floor: float = 0.1
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run. `name` and `version` become the model's."""
+
+    data: DataConfig
+    name: str = "faunalens"
+    version: str = "0.1.0"
+    licence: str = "Apache-2.0"
+    seed: int = 0
+    net: NetConfig = NetConfig()
+    augment: AugmentConfig = AugmentConfig()
+    balance: BalanceConfig = BalanceConfig()
+    fit: FitConfig = FitConfig()
+    thresholds: ThresholdConfig = ThresholdConfig()
+
+    def __post_init__(self) -> None:
+        _check(self.fit.autocast in ("auto", "bf16", "off"), "fit.autocast", "auto, bf16 or off")
+        _check(self.fit.epochs >= 0, "fit.epochs", "0 or more")
+        _check(self.fit.batch >= 2, "fit.batch", "2 or more")
+        _check(self.fit.lr > 0 and self.fit.head_lr > 0, "fit.lr, fit.head_lr", "above 0")
+        _check(0 <= self.fit.ema < 1, "fit.ema", "0 to below 1")
+        _check(0 <= self.fit.smoothing <= 0.2, "fit.smoothing", "0 to 0.2")
+        _check(32 <= self.net.size_px <= 1024, "net.size_px", "32 to 1024")
+        _check(0 <= self.balance.negative_share < 1, "balance.negative_share", "0 to below 1")
+        limits = self.thresholds
+        _check(
+            0 < limits.alert_fpr <= limits.review_fpr < 1,
+            "thresholds",
+            "0 < alert_fpr <= review_fpr < 1",
+        )
+        _check(
+            0 < limits.review_floor <= limits.alert_floor < 1,
+            "thresholds",
+            "0 < review_floor <= alert_floor < 1",
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as a TOML or JSON file would hold them."""
+        return dataclasses.asdict(self)
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Read a configuration; paths in it become absolute.
+
+    Raises:
+        ConfigError: Unreadable, not TOML, unknown key, wrong type or value out of range.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    config = config_from_dict(raw)
+    base = path.resolve().parent
+    data = dataclasses.replace(
+        config.data,
+        manifest=str(base / Path(config.data.manifest).expanduser()),
+        splits=str(base / Path(config.data.splits).expanduser()),
+    )
+    return dataclasses.replace(config, data=data)
+
+
+def config_from_dict(raw: dict[str, Any]) -> TrainConfig:
+    """The inverse of `TrainConfig.to_dict`.
+
+    Raises:
+        ConfigError: As `load_config`.
+    """
+    return typing.cast(TrainConfig, _build(TrainConfig, raw, ""))
+
+
+def _build(kind: type, raw: Any, where: str) -> Any:
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{where or 'configuration'}: expected a table, found {raw!r}")
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(raw) - set(hints))
+    if unknown:
+        known = ", ".join(hints)
+        raise ConfigError(f"{where}unknown key {unknown[0]!r}; known keys: {known}")
+    values = {}
+    for key, hint in hints.items():
+        if key not in raw:
+            continue
+        name = f"{where}{key}"
+        if dataclasses.is_dataclass(hint):
+            values[key] = _build(typing.cast(type, hint), raw[key], f"{name}.")
+        else:
+            values[key] = _value(hint, raw[key], name)
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ConfigError(f"{where or 'configuration'}: {error}") from error
+
+
+def _value(hint: Any, value: Any, name: str) -> Any:
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    plain = typing.get_origin(hint) or hint
+    if isinstance(plain, types.UnionType) or not isinstance(value, plain):
+        raise ConfigError(f"{name}: expected {plain.__name__}, found {value!r}")
+    if isinstance(value, bool) and plain is not bool:
+        raise ConfigError(f"{name}: expected {plain.__name__}, found {value!r}")
+    return value
+
+
+def _check(good: bool, key: str, expected: str) -> None:
+    if not good:
+        raise ConfigError(f"{key} must be {expected}")

@@ -1,0 +1,174 @@
+"""A run to the ONNX file that platforms embed: it agrees with torch on real pictures, or is not."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from faunalens.decide import decide, policy
+from faunalens.errors import FaunalensError
+from faunalens.labels import load_labels
+from faunalens.model import INPUT, OUTPUTS, Model
+from faunalens.spec import METADATA_KEY, ModelSpec
+from faunalens_data.row import Row
+from faunalens_train import run as folder
+from faunalens_train.calibrate import Calibration
+from faunalens_train.dataset import PhotoDataset, load_parts
+from faunalens_train.evaluate import finished_spec
+from faunalens_train.net import FaunaNet
+
+OPSET = 17
+MAX_DIFFERENCE = 1e-4
+"""Largest allowed gap between a probability of torch and of onnxruntime."""
+
+GATE_PICTURES = 256
+
+
+class ExportError(FaunalensError):
+    """The exported file does not say what the trained network says; it was removed."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far torch and onnxruntime are apart.
+
+    Attributes:
+        pictures: Compared.
+        difference: Largest absolute difference of a probability.
+        verdicts: Pictures with another verdict.
+    """
+
+    pictures: int
+    difference: float
+    verdicts: int
+
+
+class ExportNet(nn.Module):
+    """`(N, S, S, 3)` uint8 to (probability, embedding, evidence), calibration folded in.
+
+    evidence is the head as a 1x1 convolution scaled by the calibration's slope, so its mean over
+    the map plus one number per label is the logit of the probability.
+    """
+
+    def __init__(self, net: FaunaNet, calibration: Calibration) -> None:
+        super().__init__()
+        self.net = net.eval()
+        offset = torch.tensor(calibration.offset)
+        weight = net.head.weight.detach() * calibration.slope
+        self.weight = nn.Parameter(weight[:, :, None, None], requires_grad=False)
+        bias = net.head.bias.detach() * calibration.slope + offset
+        self.bias = nn.Parameter(bias.float(), requires_grad=False)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features = self.net.features(images)
+        evidence = functional.conv2d(features, self.weight)
+        probability = torch.sigmoid(evidence.mean((2, 3)) + self.bias)
+        embedding = functional.normalize(features.mean((2, 3)), dim=1)
+        return probability, embedding, evidence
+
+
+def export(run: Path, out: Path) -> Parity:
+    """Write the model of a run folder.
+
+    Args:
+        run: Folder made by `fit`.
+        out: The ONNX file; replaced if there is one, and left as it was if the gate fails.
+
+    Raises:
+        FaunalensError: The run is incomplete, or the gate fails.
+    """
+    config = folder.load_config_of(run)
+    labels = load_labels().ids
+    facts = folder.read_json(run / folder.PROVENANCE)
+    parts = load_parts(config.data, labels, facts["held_out"])
+    if parts.fingerprint != facts["manifest"]:
+        raise folder.RunError(f"{config.data.manifest} has changed since {run} was trained")
+    net = FaunaNet(config.net, len(labels), load_weights=False)
+    net.load_state_dict(folder.load_tensors(run / folder.WEIGHTS))
+    spec, calibration = finished_spec(config, parts, run)
+    module = ExportNet(net, calibration).eval()
+    part = out.with_name(out.name + ".part")
+    try:
+        _write(module, spec, part)
+        model = Model(part, threads=torch.get_num_threads())
+        parity = compare(module, model, parts.test[:GATE_PICTURES], parts.images)
+        check_gate(parity)
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+    return parity
+
+
+def check_gate(parity: Parity) -> None:
+    """Refuse a file that says something else.
+
+    Raises:
+        ExportError: A probability differs by more than MAX_DIFFERENCE, or a verdict differs.
+    """
+    if not parity.pictures:
+        raise ExportError("no picture to compare torch and onnxruntime on; no file written")
+    if not parity.difference <= MAX_DIFFERENCE or parity.verdicts:  # `not <=`: NaN fails too
+        raise ExportError(
+            f"torch and onnxruntime differ by {parity.difference:.2e} (allowed "
+            f"{MAX_DIFFERENCE:.0e}) and in {parity.verdicts} of {parity.pictures} verdicts; "
+            "no file written"
+        )
+
+
+def compare(module: ExportNet, model: Model, rows: Sequence[Row], images: Path) -> Parity:
+    """Run both on the same pictures."""
+    spec = model.spec
+    rules = policy(spec)
+    loader = DataLoader(PhotoDataset(rows, images, spec.resize), batch_size=16)
+    difference, verdicts = 0.0, 0
+    with torch.inference_mode():
+        for photos, _ in tqdm(loader, desc="parity", unit="batch", leave=False, disable=None):
+            ours = module(photos)[0].numpy()
+            theirs = model.predict(photos.numpy()).probability
+            difference = max(difference, float(np.abs(ours - theirs).max()))
+            if np.isnan(theirs).any():
+                difference = float("nan")
+                break
+            verdicts += sum(
+                decide(spec, _plain(a), rules).verdict != decide(spec, _plain(b), rules).verdict
+                for a, b in zip(ours, theirs, strict=True)
+            )
+    return Parity(len(rows), difference, verdicts)
+
+
+def _plain(values: npt.NDArray[np.float32]) -> list[float]:
+    return [float(value) for value in values]
+
+
+def _write(module: ExportNet, spec: ModelSpec, path: Path) -> None:
+    side = spec.resize.size_px
+    example = torch.zeros(2, side, side, 3, dtype=torch.uint8)
+    # The TorchScript exporter: the dynamo one needs a further package and opset 18.
+    torch.onnx.export(
+        module,
+        (example,),
+        path,
+        input_names=[INPUT],
+        output_names=list(OUTPUTS),
+        dynamic_axes={name: {0: "N"} for name in (INPUT, *OUTPUTS)},
+        opset_version=OPSET,
+        dynamo=False,
+    )
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
+    model.doc_string = ""
+    onnx.checker.check_model(model, full_check=True)
+    foreign = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
+    if foreign:
+        raise ExportError(f"the graph uses operators outside the standard: {sorted(foreign)}")
+    onnx.save(model, path)

