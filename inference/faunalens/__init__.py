@@ -10,8 +10,8 @@ A hit is a lead, not proof: a photo cannot show age, origin, captive breeding or
 from importlib.metadata import version
 
 from faunalens.batch import scan
-from faunalens.decide import Decision, Policy, Verdict, decide, load_overrides, policy
-from faunalens.decode import Photo, decode
+from faunalens.decide import Decision, Policy, Verdict, load_overrides, policy
+from faunalens.decode import Photo
 from faunalens.errors import (
     FailureKind,
     FaunalensError,
@@ -20,10 +20,10 @@ from faunalens.errors import (
     PhotoError,
     UsageError,
 )
+from faunalens.inputs import find_photos
 from faunalens.labels import load_labels
 from faunalens.model import Model, Prediction
 from faunalens.pipeline import Classifier, Judgement
-from faunalens.preprocess import preprocess
 from faunalens.record import Failure, Record, read_records
 from faunalens.spec import ModelSpec, ResizeRule, Threshold, Thresholds
 
@@ -50,12 +50,10 @@ __all__ = [
     "Thresholds",
     "UsageError",
     "Verdict",
-    "decide",
-    "decode",
+    "find_photos",
     "load_labels",
     "load_overrides",
     "policy",
-    "preprocess",
     "read_records",
     "scan",
 ]

@@ -128,8 +128,8 @@ def decode(data: bytes, *, at_least_px: int | None = None) -> Photo:
                 if width * height > MAX_PIXELS:
                     raise PhotoError(
                         FailureKind.TOO_LARGE,
-                        f"photo has {width} x {height} pixels, the limit is {MAX_PIXELS:,} in all;"
-                        " save it smaller",
+                        f"photo has more than {MAX_PIXELS:,} pixels ({width} x {height}), which is "
+                        "the limit; save it smaller",
                     )
                 if at_least_px is not None:
                     image.draft(None, (at_least_px, at_least_px))
@@ -140,7 +140,10 @@ def decode(data: bytes, *, at_least_px: int | None = None) -> Photo:
     except PhotoError:
         raise
     except Image.DecompressionBombError as error:
-        raise PhotoError(FailureKind.TOO_LARGE, f"{error}; save it smaller") from error
+        raise PhotoError(
+            FailureKind.TOO_LARGE,
+            f"photo has more than {MAX_PIXELS:,} pixels, which is the limit; save it smaller",
+        ) from error
     except UnidentifiedImageError as error:
         raise _unidentified(data) from error
     except _DAMAGE as error:
