@@ -1,0 +1,313 @@
+"""The parts of training that need no training."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import noise, tiny_spec
+
+from faunalens.decide import Verdict
+from faunalens.labels import load_labels
+from faunalens_data.row import Row
+from faunalens_train.augment import AdvertAugment
+from faunalens_train.calibrate import (
+    Calibration,
+    choose_thresholds,
+    fit_calibration,
+    threshold_at,
+)
+from faunalens_train.config import (
+    AugmentConfig,
+    BalanceConfig,
+    ConfigError,
+    NetConfig,
+    ThresholdConfig,
+    TrainConfig,
+    config_from_dict,
+    load_config,
+)
+from faunalens_train.dataset import draw_weights, targets
+from faunalens_train.export import ExportError, ExportNet, Parity, check_gate
+from faunalens_train.fit import warmup_cosine
+from faunalens_train.metrics import (
+    expected_calibration_error,
+    false_alarms,
+    label_metrics,
+    recall_at,
+)
+from faunalens_train.net import FaunaNet
+from faunalens_train.probe import fit_probe, masked_bce
+
+LABELS = load_labels().ids
+DATA = {"manifest": "m.csv", "splits": "s.csv"}
+
+
+def row(
+    number: int, labels: tuple[str, ...] = (), kind: str | None = None, source: str = "s"
+) -> Row:
+    return Row(
+        file=f"{number}.jpg",
+        sha256=f"{number:064x}",
+        labels=labels,
+        negative_kind=kind,
+        group=f"g{number}",
+        source=source,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[data", "cannot read"),
+        ("name = 'x'", "data"),
+        ("[data]\nmanifest='m'\nsplits='s'\nmanifset='x'", "data.unknown key 'manifset'"),
+        ("[data]\nmanifest=1\nsplits='s'", "data.manifest: expected str, found 1"),
+        ("seed=true\n[data]\nmanifest='m'\nsplits='s'", "seed: expected int, found True"),
+        ("data = 3", "expected a table"),
+        ("[data]\nmanifest='m'\nsplits='s'\n[fit]\nautocast='fp8'", "fit.autocast must be"),
+        ("[data]\nmanifest='m'\nsplits='s'\n[fit]\nema=1", "fit.ema must be"),
+        ("[data]\nmanifest='m'\nsplits='s'\n[thresholds]\nalert_fpr=0.5", "thresholds must be"),
+    ],
+)
+def test_bad_configuration_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_config(path)
+
+
+def test_configuration_round_trip_and_relative_paths(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text("seed = 3\n[data]\nmanifest='m.csv'\nsplits='s.csv'\n[fit]\nlr = 1\n")
+    config = load_config(path)
+    assert config.data.manifest == str(tmp_path / "m.csv")
+    assert (config.seed, config.fit.lr) == (3, 1.0)
+    assert config_from_dict(config.to_dict()) == config
+
+
+def test_every_augmentation_keeps_size_and_type() -> None:
+    chances = [f.name for f in dataclasses.fields(AugmentConfig) if f.name.endswith("_p")]
+    always = dataclasses.replace(AugmentConfig(), **dict.fromkeys(chances, 1.0))  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    for config in (AugmentConfig(), always):
+        augment = AdvertAugment(config, 64)
+        for width, height in ((200, 90), (40, 300), (1, 1), (64, 64)):
+            for _ in range(6):
+                out = augment(noise(width, height))
+                assert out.shape == (64, 64, 3)
+                assert out.dtype == np.uint8
+
+
+def test_augmentation_is_repeated_by_its_seed() -> None:
+    augment = AdvertAugment(AugmentConfig(), 48)
+    drawn = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        drawn.append([augment(noise(80, 60)) for _ in range(5)])
+    assert all(np.array_equal(a, b) for a, b in zip(*drawn, strict=True))
+    assert not np.array_equal(drawn[0][0], drawn[0][1])
+
+
+def test_targets_know_what_is_not_known() -> None:
+    rows = [row(1, ("live_turtle",)), row(2, ("turtle_shell",)), row(3, (), "goods")]
+    wanted = targets(rows, LABELS, {"turtle_shell": ["live_turtle"]})
+    shell, turtle = LABELS.index("turtle_shell"), LABELS.index("live_turtle")
+    assert np.isnan(wanted[0, shell])
+    assert wanted[0, turtle] == 1
+    assert wanted[1].sum() == 1
+    assert wanted[2].sum() == 0
+
+
+def test_a_big_source_does_not_drown_the_others() -> None:
+    rows = [row(i, ("ivory",), source="museum") for i in range(90)]
+    rows += [row(100 + i, ("ivory",), source="shop") for i in range(10)]
+    rows += [row(200 + i, (), "goods", source="shop") for i in range(300)]
+    museum, shop, goods = slice(0, 90), slice(90, 100), slice(100, 400)
+    as_they_come = draw_weights(rows, BalanceConfig(0.5, 1, 1))
+    assert as_they_come[museum].sum() == pytest.approx(0.45)
+    level = draw_weights(rows, BalanceConfig(0.5, 0.5, 0))
+    assert level[museum].sum() == pytest.approx(0.25)
+    assert level[shop].sum() == pytest.approx(0.25)
+    assert level[goods].sum() == pytest.approx(0.5)
+
+
+def test_probe_separates_what_can_be_separated() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(3, 5, (400, 6)).astype(np.float32)
+    wanted = np.stack([features[:, 0] > 3, features[:, 1] > 5], 1).astype(np.float32)
+    wanted[:50, 1] = np.nan
+    weight, bias = fit_probe(features, wanted, np.full(400, 1 / 400), 1e-4)
+    logits = torch.from_numpy(features) @ weight.T + bias
+    right = (logits.numpy() > 0) == (np.nan_to_num(wanted) > 0.5)
+    assert right[50:].mean() > 0.97
+
+
+def test_unknown_targets_cost_nothing() -> None:
+    logits = torch.tensor([[100.0, 0.0]])
+    assert float(masked_bce(logits, torch.tensor([[float("nan"), 0.0]]))) == pytest.approx(
+        0.6931, 1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "fpr", "above"), [(1000, 0.01, 10), (1000, 0.001, 1), (500, 0.001, 0), (3, 0.9, 2)]
+)
+def test_threshold_lets_no_more_than_the_rate_pass(count: int, fpr: float, above: int) -> None:
+    scores = np.random.default_rng(1).random(count)
+    limit = threshold_at(scores, fpr)
+    assert (scores >= limit).sum() == above
+    ties = np.full(count, 0.5)
+    assert (ties >= threshold_at(ties, fpr)).sum() == 0
+
+
+def test_calibration_recovers_a_known_one() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 4, (6000, 2))
+    true = Calibration(0.5, (-1.0, 0.7))
+    wanted = (rng.random(logits.shape) < true.probability(logits)).astype(np.float32)
+    found = fit_calibration(logits, wanted)
+    assert found.slope == pytest.approx(0.5, abs=0.05)
+    assert found.offset == pytest.approx((-1.0, 0.7), abs=0.15)
+    assert expected_calibration_error(found.probability(logits)[:, 0], wanted[:, 0]) < 0.03
+
+
+def test_thresholds_have_floors_and_order() -> None:
+    probability = np.full((50, len(LABELS)), 0.001)
+    wanted = np.zeros_like(probability, np.float32)
+    families = {"live_reptile": ["live_snake", "live_lizard"], "ivory": ["ivory"]}
+    rest = [label for label in LABELS if label not in ("live_snake", "live_lizard", "ivory")]
+    families |= {label: [label] for label in rest}
+    by_label, by_family = choose_thresholds(
+        probability, wanted, LABELS, families, ThresholdConfig()
+    )
+    assert by_label["ivory"].alert.probability == 0.5
+    assert by_label["ivory"].review.probability == 0.1
+    assert by_family["ivory"].thresholds is None
+    assert by_family["live_reptile"].thresholds is not None
+    certain = np.full((50, len(LABELS)), 1.0)
+    by_label, _ = choose_thresholds(certain, wanted, LABELS, families, ThresholdConfig())
+    assert by_label["ivory"].alert.probability <= 1
+
+
+def test_metrics_by_hand() -> None:
+    rows = [row(i, (), "goods") for i in range(100)]
+    rows += [row(100 + i, ("ivory",)) for i in range(4)]
+    scores = np.zeros((104, len(LABELS)))
+    scores[:100, 0] = np.arange(100)
+    scores[100:, 0] = [150, 98.5, 97, 3]  # above 100, 99, 97 and 3 of the negatives
+    wanted = targets(rows, LABELS, {})
+    figures = label_metrics(scores, wanted, rows, LABELS)
+    assert list(figures) == ["ivory"]
+    one = figures["ivory"]
+    assert (one["pictures"], one["negatives"]) == (4, 100)
+    assert one["recall@0.01"] == 0.5
+    assert one["recall@0.001"] == 0.25
+    assert one["auroc"] == pytest.approx((100 + 99 + 97.5 + 3.5) / 400)
+    low, high = one["recall@0.01_95"]
+    assert low <= 0.5 <= high
+    assert recall_at(np.array([1.0]), np.zeros(10), 0.01) == 1
+
+
+def test_false_alarms_are_counted_by_kind() -> None:
+    rows = [row(1, (), "goods"), row(2, (), "goods"), row(3, (), "scene"), row(4, ("ivory",))]
+    verdicts = [Verdict.ALERT, Verdict.CLEAR, Verdict.REVIEW, Verdict.ALERT]
+    found = false_alarms(verdicts, rows)
+    assert list(found) == ["goods", "scene", "all"]
+    assert (found["goods"]["alerts"], found["goods"]["alert_rate"]) == (1, 0.5)
+    assert (found["all"]["pictures"], found["all"]["reviews"]) == (3, 1)
+
+
+def test_schedule_rises_and_falls() -> None:
+    steps = [warmup_cosine(step, 100, 0.1) for step in range(100)]
+    assert steps[0] == pytest.approx(0.1)
+    assert max(steps) == pytest.approx(1.0)
+    assert steps[-1] < 0.01
+    assert steps[10:] == sorted(steps[10:], reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("parity", "passes"),
+    [
+        (Parity(10, 1e-6, 0), True),
+        (Parity(10, 2e-4, 0), False),
+        (Parity(10, float("nan"), 0), False),
+        (Parity(10, 1e-6, 1), False),
+        (Parity(0, 0.0, 0), False),
+    ],
+)
+def test_gate(parity: Parity, passes: bool) -> None:
+    if passes:
+        check_gate(parity)
+    else:
+        with pytest.raises(ExportError, match="no file written"):
+            check_gate(parity)
+
+
+def test_network_and_its_export_form_agree() -> None:
+    torch.manual_seed(0)
+    net = FaunaNet(NetConfig(pretrained=False, size_px=64), len(LABELS)).eval()
+    calibration = Calibration(1.7, tuple(float(i) / 10 for i in range(len(LABELS))))
+    images = torch.from_numpy(np.stack([noise(64, 64, seed) for seed in range(2)]))
+    with torch.no_grad():
+        probability, embedding, evidence = ExportNet(net, calibration)(images)
+        wanted = calibration.probability(net(images).numpy())
+    assert np.abs(probability.numpy() - wanted).max() < 1e-5
+    assert evidence.shape == (2, len(LABELS), 2, 2)
+    assert embedding.norm(dim=1).numpy() == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_frozen_stages_stay_and_statistics_too() -> None:
+    net = FaunaNet(NetConfig(pretrained=False, size_px=64, frozen_stages=4), 3).train()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    images = torch.from_numpy(np.stack([noise(64, 64, seed) for seed in range(4)]))
+    trained = [p for p in net.parameters() if p.requires_grad]
+    optimiser = torch.optim.SGD(trained, lr=0.5)
+    net(images).square().sum().backward()
+    optimiser.step()
+    changed = {
+        key for key, value in net.state_dict().items() if not torch.equal(value, before[key])
+    }
+    assert any(key.startswith("backbone.blocks.6") for key in changed)
+    assert not any(key.startswith(("backbone.blocks.3", "backbone.conv_stem")) for key in changed)
+    assert not any("running_" in key for key in changed)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"backbone": "no_such_net"}, "no_such_net"),
+        ({"backbone": "resnet18", "pretrained": False, "frozen_stages": 2}, "use 0"),
+        ({"backbone": "vit_tiny_patch16_224", "pretrained": False, "frozen_stages": 0,
+          "size_px": 224}, "convolutional"),
+        ({"pretrained": False, "frozen_stages": 9}, "not possible"),
+    ],
+)  # fmt: skip
+def test_networks_that_cannot_be_used(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        FaunaNet(NetConfig(**change), 3)
+
+
+def test_any_convolutional_timm_name_will_do() -> None:
+    config = NetConfig(backbone="resnet18", pretrained=False, frozen_stages=0, size_px=64)
+    net = FaunaNet(config, 3).eval()
+    with torch.no_grad():
+        assert net(torch.zeros(1, 64, 64, 3, dtype=torch.uint8)).shape == (1, 3)
+
+
+def test_pypi_weights_know_imagenet() -> None:
+    """The weights were put in the right places: a random net would not tell these apart."""
+    net = FaunaNet(NetConfig(size_px=224), 3).eval()
+    images = torch.from_numpy(np.stack([np.zeros((224, 224, 3), np.uint8), noise(224, 224)]))
+    with torch.no_grad():
+        features = net.pooled(images)
+    assert features.shape == (2, 1280)
+    assert 0.05 < float(features.mean()) < 2
+    assert float(torch.nn.functional.cosine_similarity(features[:1], features[1:])) < 0.9
+
+
+def test_config_and_spec_agree_on_families() -> None:
+    assert isinstance(config_from_dict({"data": DATA}), TrainConfig)
+    assert set(tiny_spec().families) == {family.id for family in load_labels().families}

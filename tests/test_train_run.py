@@ -1,0 +1,159 @@
+"""A whole training on drawn pictures: fit, stop, resume, export, scan."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from conftest import noise
+from PIL import Image
+
+import faunalens_train.run
+from faunalens.labels import load_labels
+from faunalens.model import Model
+from faunalens_data.cli import main as data_main
+from faunalens_train.cli import main
+from faunalens_train.export import ExportError
+
+LABELS = load_labels().ids
+KINDS = ("goods", "scene", "animal", "like_ivory")
+
+pytestmark = pytest.mark.slow
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of folders with 12 pictures a label, its splits, and a configuration."""
+    root = tmp_path_factory.mktemp("work")
+    rng = np.random.default_rng(0)
+    for number, name in enumerate([*LABELS, *(f"negative_{kind}" for kind in KINDS)]):
+        folder = root / "photos" / name
+        folder.mkdir(parents=True)
+        hue = rng.integers(40, 216, 3)
+        for i in range(12):
+            pixels = noise(48, 40, seed=100 * number + i) // 4 + (hue * 3 // 4).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"{i}.png")
+    done = CliRunner().invoke(
+        data_main, ["split", str(root / "photos"), "--out", str(root / "splits.csv")]
+    )
+    assert done.exit_code == 0, done.output
+    (root / "config.toml").write_text(
+        """
+version = "9.9"
+[data]
+manifest = "photos"
+splits = "splits.csv"
+[net]
+pretrained = false
+size_px = 32
+[fit]
+epochs = 3
+batch = 16
+epoch_pictures = 32
+"""
+    )
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(work: Path) -> Path:
+    out = work / "run"
+    result = run("fit", work / "config.toml", "--out", out)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def test_run_folder_holds_all(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert {"config.json", "provenance.json", "history.csv", "curves.png", "checkpoint.pt",
+            "weights.pt", "val.npz", "test.npz", "metrics.json"} <= names  # fmt: skip
+    facts = json.loads((finished / "provenance.json").read_text())
+    assert set(facts["pictures"]) == {"train", "val", "test"}
+    assert {"commit", "packages", "manifest", "held_out"} <= set(facts)
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert set(metrics["test"]) == set(LABELS)
+    assert set(metrics["false_alarms"]) <= {*KINDS, "all"}
+    assert "ivory" in run("evaluate", finished).output
+
+
+def test_a_folder_in_use_is_refused(finished: Path, work: Path) -> None:
+    result = run("fit", work / "config.toml", "--out", finished)
+    assert result.exit_code == 1
+    assert "already holds a run" in result.stderr
+    other = work / "other.toml"
+    other.write_text((work / "config.toml").read_text().replace("batch = 16", "batch = 8"))
+    result = run("fit", other, "--out", finished, "--resume")
+    assert "another configuration" in result.stderr
+
+
+def test_a_run_cut_off_and_resumed_ends_the_same(
+    finished: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = work / "cut"
+    save = faunalens_train.run.save_tensors
+
+    def power_cut(path: Path, value: dict[str, object]) -> None:
+        save(path, value)
+        if path.name == "checkpoint.pt" and value["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(faunalens_train.run, "save_tensors", power_cut)
+    assert run("fit", work / "config.toml", "--out", out).exit_code == 1
+    assert not (out / "metrics.json").exists()
+    monkeypatch.undo()
+    assert run("fit", work / "config.toml", "--out", out, "--resume").exit_code == 0
+    for name in ("val.npz", "test.npz"):
+        with np.load(finished / name) as whole, np.load(out / name) as resumed:
+            assert np.abs(whole["logits"] - resumed["logits"]).max() < 1e-4
+
+
+def test_export_and_the_gate(finished: Path, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = work / "model.onnx"
+    result = run("export", finished, "--out", out)
+    assert result.exit_code == 0, result.output
+    model = Model(out)
+    assert model.spec.version == "9.9"
+    assert model.spec.labels == LABELS
+    assert model.spec.dataset["train"] > 100
+    assert run("export", finished, "--out", work / "again.onnx").exit_code == 0
+    assert (work / "again.onnx").read_bytes() == out.read_bytes()
+
+    # A file that says something else must not be left behind, nor replace a good one.
+    monkeypatch.setattr("faunalens_train.export.MAX_DIFFERENCE", -1.0)
+    for path in (out, work / "none.onnx"):
+        before = path.read_bytes() if path.exists() else None
+        result = run("export", finished, "--out", path)
+        assert result.exit_code == 1
+        assert "differ by" in result.stderr
+        assert (path.read_bytes() if path.exists() else None) == before
+    assert not list(work.glob("*.part"))
+    assert issubclass(ExportError, Exception)
+
+
+def test_changed_pictures_are_noticed(finished: Path, work: Path) -> None:
+    other = work / "photos" / "ivory" / "new.png"
+    shutil.copy(work / "photos" / "ivory" / "0.png", other)
+    Image.fromarray(noise(30, 30, 5)).save(other)
+    try:
+        result = run("export", finished, "--out", work / "changed.onnx")
+    finally:
+        other.unlink()
+    assert result.exit_code == 1
+    assert not (work / "changed.onnx").exists()
+
+
+def test_cross_validation_pools_folds(work: Path) -> None:
+    config = work / "quick.toml"
+    config.write_text((work / "config.toml").read_text().replace("epochs = 3", "epochs = 0"))
+    out = work / "folds"
+    result = run("crossval", config, "--out", out, "--by", "group")
+    assert result.exit_code == 0, result.output
+    pooled = json.loads((out / "metrics.json").read_text())
+    assert pooled["test"]["ivory"]["pictures"] == 12
+    assert len(pooled["folds"]) == 5
