@@ -22,12 +22,14 @@ class DataConfig:
     Attributes:
         manifest: A manifest.csv or a folder of folders; relative to the configuration file.
         splits: The file written by `faunalens-data split`.
+        images: The pictures' folder; empty means beside the manifest.
         unknown: Label to labels beside which its absence is not known. A live turtle wears a
             shell and an elephant may carry ivory: neither counts for or against that label.
     """
 
     manifest: str
     splits: str
+    images: str = ""
     unknown: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -101,6 +103,10 @@ class FitConfig:
         lr, head_lr: Peak learning rates (AdamW) of backbone and head.
         warmup: Share of all steps with a rising rate; then a cosine to 0.
         ema: Decay of the averaged weights per step; 0 keeps the last weights.
+        wise: Share of the tuned weights in the result, the rest being those of the linear probe
+            (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903): what fine-tuning gains on known
+            sources it partly loses on others, and the mean of both sets of weights is better
+            than either there.
         smoothing: Label smoothing, 0 to 0.2.
         probe_decay: L2 penalty of the linear probe that starts the head (LP-FT, Kumar et al.
             2022, arXiv:2202.10054).
@@ -117,6 +123,7 @@ class FitConfig:
     weight_decay: float = 0.02
     warmup: float = 0.1
     ema: float = 0.98
+    wise: float = 0.6
     smoothing: float = 0.0
     probe_decay: float = 1e-3
     autocast: str = "auto"
@@ -161,6 +168,7 @@ class TrainConfig:
         _check(self.fit.batch >= 2, "fit.batch", "2 or more")
         _check(self.fit.lr > 0 and self.fit.head_lr > 0, "fit.lr, fit.head_lr", "above 0")
         _check(0 <= self.fit.ema < 1, "fit.ema", "0 to below 1")
+        _check(0 < self.fit.wise <= 1, "fit.wise", "above 0 to 1")
         _check(0 <= self.fit.smoothing <= 0.2, "fit.smoothing", "0 to 0.2")
         _check(32 <= self.net.size_px <= 1024, "net.size_px", "32 to 1024")
         _check(0 <= self.balance.negative_share < 1, "balance.negative_share", "0 to below 1")
@@ -197,6 +205,7 @@ def load_config(path: Path) -> TrainConfig:
         config.data,
         manifest=str(base / Path(config.data.manifest).expanduser()),
         splits=str(base / Path(config.data.splits).expanduser()),
+        images=config.data.images and str(base / Path(config.data.images).expanduser()),
     )
     return dataclasses.replace(config, data=data)
 

@@ -69,7 +69,7 @@ def pool_folds(config: TrainConfig, out: Path, runs: list[Path]) -> dict[str, An
     positives" in every fold.
     """
     labels = load_labels().ids
-    by_hash = {row.sha256: row for row in load_rows(Path(config.data.manifest)).rows}
+    by_hash = {row.sha256: row for row in load_rows(config.data.manifest).rows}
     rows: list[Row] = []
     scores: dict[str, list[npt.NDArray[np.float64]]] = {"test": [], "probe": []}
     for run in runs:

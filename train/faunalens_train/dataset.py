@@ -50,7 +50,7 @@ def load_parts(config: DataConfig, labels: Sequence[str], held_out: str) -> Part
     Raises:
         FaunalensError: Files or `held_out` cannot be used.
     """
-    dataset = load_rows(Path(config.manifest))
+    dataset = load_rows(config.manifest, images=config.images or None)
     splits = read_splits(Path(config.splits))
     scheme, _, fold = held_out.partition(":")
     if scheme == "part" and not fold:

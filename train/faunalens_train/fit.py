@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, WeightedRandomSampler
 from tqdm import tqdm
@@ -114,9 +115,12 @@ def fit(
             )
         folder.save_logits(out / "probe_val.npz", parts.val, logits_of(net, val, "probe, val"))
         folder.save_logits(out / "probe_test.npz", parts.test, logits_of(net, test, "probe, test"))
+        folder.save_tensors(out / folder.INITIAL, net.state_dict())
         note(0, float(loss), net)
 
+    initial = folder.load_tensors(out / folder.INITIAL)
     result = _fine_tune(config, net, augmented, wanted["train"], weights, state, out, note)
+    mix_weights(result, initial, config.fit.wise)
     folder.save_tensors(out / folder.WEIGHTS, result.state_dict())
     folder.save_logits(out / "val.npz", parts.val, logits_of(result, val, "validation"))
     folder.save_logits(out / "test.npz", parts.test, logits_of(result, test, "test"))
@@ -204,6 +208,13 @@ def _fine_tune(
     result = averaged.module if averaged is not None and fit_.epochs else net
     assert isinstance(result, FaunaNet)
     return result.eval()
+
+
+def mix_weights(net: FaunaNet, initial: dict[str, Tensor], share: float) -> None:
+    """Replace each weight of `net` by `share` of it and the rest of the initial one."""
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            parameter.copy_(torch.lerp(initial[name].to(parameter.device), parameter, share))
 
 
 def warmup_cosine(step: int, total: int, warmup: float) -> float:

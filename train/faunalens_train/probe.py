@@ -64,7 +64,7 @@ def fit_probe(
     weight = torch.zeros(aim.shape[1], x.shape[1], dtype=torch.float64, requires_grad=True)
     bias = torch.full((aim.shape[1],), -3.0, dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS(
-        [weight, bias], max_iter=300, history_size=20, line_search_fn="strong_wolfe"
+        [weight, bias], max_iter=150, history_size=20, line_search_fn="strong_wolfe"
     )
 
     def closure() -> Tensor:

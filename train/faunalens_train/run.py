@@ -5,6 +5,7 @@ provenance.json  held-out set, manifest fingerprint, part sizes, git commit, ver
 history.csv      one line per epoch
 curves.png       the same, drawn
 checkpoint.pt    the state after the last whole epoch (tensors and numbers only)
+initial.pt       the weights that fine-tuning started from
 weights.pt       the weights of the result
 val.npz test.npz logits of the validation and the test pictures
 metrics.json     all figures of the result, and of the linear probe that it started from
@@ -30,7 +31,8 @@ from faunalens_data.row import Row
 from faunalens_train.config import TrainConfig, config_from_dict
 
 CONFIG, PROVENANCE, HISTORY, CURVES = "config.json", "provenance.json", "history.csv", "curves.png"
-CHECKPOINT, WEIGHTS, METRICS = "checkpoint.pt", "weights.pt", "metrics.json"
+INITIAL, CHECKPOINT, WEIGHTS = "initial.pt", "checkpoint.pt", "weights.pt"
+METRICS = "metrics.json"
 
 
 class RunError(FaunalensError):
