@@ -227,7 +227,7 @@ def test_overrides_are_applied(
     Path("all.csv").write_text("\n".join(lines))
     command = [name, str(folder), *COMMANDS[name], "--overrides"]
     answer = CliRunner().invoke(main, [*command, "all.csv"])
-    assert answer.exit_code == 2
+    assert answer.exit_code == 1
     assert "drops every picture" in answer.stderr
     answer = CliRunner().invoke(main, [*command, "some.csv"])
     assert answer.exit_code == 0, answer.output
@@ -253,7 +253,7 @@ def test_missing_extra_is_named(
     monkeypatch.setattr(builtins, "__import__", without)
     answer = CliRunner().invoke(main, [name, str(folder), *COMMANDS[name]])
     assert answer.exit_code == 1
-    assert answer.stderr.endswith("run: pip install 'faunalens[data]'\n")
+    assert answer.stderr.endswith("Run: pip install 'faunalens[data]'\n")
 
 
 def test_package_is_light_to_import() -> None:

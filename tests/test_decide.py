@@ -6,7 +6,7 @@ import pytest
 from conftest import tiny_spec
 
 from faunalens.decide import Verdict, decide, load_overrides, policy
-from faunalens.errors import UsageError
+from faunalens.errors import FileError, UsageError
 
 SPEC = tiny_spec()
 
@@ -100,7 +100,7 @@ def test_refused_choices(
 def test_refused_threshold_files(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "t.toml"
     path.write_text(text)
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(FileError, match=message):
         load_overrides(path)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from faunalens.decide import Verdict
-from faunalens.errors import FailureKind, UsageError
+from faunalens.errors import FailureKind, FileError
 from faunalens.record import Failure, Record, read_records
 
 MODEL = {"name": "m", "version": "1", "sha256": "0" * 64}
@@ -29,14 +29,14 @@ FAILED = Record(
     source="b\udcff.jpg", model=MODEL, failure=Failure(FailureKind.TRUNCATED, "cut short")
 )
 FIELDS = (
-    "schema source ad sha256 bytes width height status failure verdict label family probability "
-    "rule probabilities model"
-).split()  # noqa: SIM905
+    *("schema", "source", "ad", "sha256", "bytes", "width", "height", "status", "failure"),
+    *("verdict", "label", "family", "probability", "rule", "probabilities", "model"),
+)
 
 
 @pytest.mark.parametrize("record", [JUDGED, FAILED])
 def test_round_trip(record: Record, tmp_path: Path) -> None:
-    assert list(record.to_dict()) == FIELDS
+    assert tuple(record.to_dict()) == FIELDS
     assert Record.from_dict(json.loads(record.to_json())) == record
     path = tmp_path / "r.jsonl"
     path.write_text(record.to_json() + "\n\n" + record.to_json() + "\n", encoding="utf-8")
@@ -66,7 +66,7 @@ def test_verdict_or_failure() -> None:
 def test_bad_lines_are_named(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "r.jsonl"
     path.write_text(JUDGED.to_json() + "\n" + line + "\n", encoding="utf-8")
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(FileError, match=message):
         list(read_records(path))
 
 
@@ -75,5 +75,5 @@ def test_unreadable_results(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "r.jsonl"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UsageError, match=r"not a text file|cannot read"):
+    with pytest.raises(FileError, match=r"not a text file|cannot read"):
         list(read_records(path))

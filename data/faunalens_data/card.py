@@ -46,7 +46,7 @@ def write_card(
     Raises:
         UsageError: There is a card already and `overwrite` is false.
         FaunalensError: The folder cannot be written.
-        ImportError: The extra `data` is not installed.
+        MissingExtraError: The extra `data` is not installed.
     """
     refuse_overwrite(folder / CARD, overwrite)
     try:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from faunalens.errors import FaunalensError, UsageError
+from faunalens.cli import ErrorGroup
+from faunalens.errors import FaunalensError
 
 if TYPE_CHECKING:
     from faunalens_data.manifest import DataSet
@@ -19,24 +20,6 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-
-
-class Commands(click.Group):
-    """A group whose expected errors are one line on stderr; a traceback means a bug."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; exit 2 for wrong usage, 1 for everything else expected."""
-        try:
-            return super().invoke(ctx)
-        except FaunalensError as error:
-            code = 2 if isinstance(error, UsageError) else 1
-            reason = str(error)
-        except ImportError as error:
-            if "pip install" not in str(error):
-                raise  # a bug of ours, not an extra that is not installed
-            code, reason = 1, str(error)
-        click.echo(f"Error: {' '.join(reason.split())}", err=True)
-        ctx.exit(code)
 
 
 def _source(command: _Command) -> _Command:
@@ -61,7 +44,7 @@ def _overwrite(command: _Command) -> _Command:
     return click.option("--overwrite", is_flag=True, help="Write over what is there.")(command)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=ErrorGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="faunalens")
 def main() -> None:
     """Check, de-duplicate, split and describe a set of labelled pictures.
@@ -242,5 +225,5 @@ def _load(path: Path, images: Path | None, overrides: Path | None) -> "DataSet":
     if overrides is not None:
         rows = apply_overrides(rows, overrides)
         if not rows:
-            raise UsageError(f"{overrides} drops every picture; nothing is left to work on")
+            raise FaunalensError(f"{overrides} drops every picture; nothing is left to work on")
     return DataSet(rows, folder)

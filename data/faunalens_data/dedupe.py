@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from faunalens.errors import PhotoError
+from faunalens.errors import MissingExtraError, PhotoError
 from faunalens_data.pictures import each, open_picture
 from faunalens_data.row import ManifestError, Row
 from faunalens_data.table import write_table
@@ -79,7 +79,7 @@ def find_pairs(
 
     Raises:
         ManifestError: Pictures cannot be read; names the first.
-        ImportError: The extra `data` is not installed.
+        MissingExtraError: The extra `data` is not installed.
     """
     phash = _phash()
 
@@ -189,9 +189,7 @@ def _phash() -> Callable[[Image.Image], Any]:
     try:
         from imagehash import phash
     except ImportError as error:
-        raise ImportError(
-            "dedupe needs the package imagehash; run: pip install 'faunalens[data]'"
-        ) from error
+        raise MissingExtraError("data", "finding near duplicates (imagehash)") from error
     return phash  # type: ignore[no-any-return]
 
 

@@ -4,6 +4,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from faunalens.errors import MissingExtraError
+
 _COLOURS = ("#2a6f97", "#e09f3e")
 _ROW_INCHES = 0.28
 _WIDTH_INCHES = 9.0
@@ -26,7 +28,7 @@ def bars(
         limit: Right end of the axis; if not given, the largest number.
 
     Raises:
-        ImportError: The extra `data` is not installed.
+        MissingExtraError: The extra `data` is not installed.
     """
     figure, axes = _figure(title, 1.1 + _ROW_INCHES * len(series) * max(len(names), 1))
     height = 0.8 / len(series)
@@ -47,7 +49,7 @@ def histogram(title: str, values: Sequence[int]) -> bytes:
     """Numbers of pictures over 30 equal steps of a value.
 
     Raises:
-        ImportError: The extra `data` is not installed.
+        MissingExtraError: The extra `data` is not installed.
     """
     figure, axes = _figure(title, 3.6)
     if values:
@@ -60,9 +62,7 @@ def _figure(title: str, height_inches: float) -> tuple[Any, Any]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError(
-            "the card needs the package matplotlib; run: pip install 'faunalens[data]'"
-        ) from error
+        raise MissingExtraError("data", "drawing the card's plots (matplotlib)") from error
     figure = Figure(figsize=(_WIDTH_INCHES, height_inches), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, fontsize=11)

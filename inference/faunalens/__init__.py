@@ -15,6 +15,7 @@ from faunalens.decode import Photo
 from faunalens.errors import (
     FailureKind,
     FaunalensError,
+    FileError,
     LabelError,
     ModelError,
     PhotoError,
@@ -35,6 +36,7 @@ __all__ = [
     "Failure",
     "FailureKind",
     "FaunalensError",
+    "FileError",
     "Judgement",
     "LabelError",
     "Model",

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from faunalens.errors import FaunalensError
+from faunalens.errors import FaunalensError, MissingExtraError, UsageError
 
 # Name to one line of help, so that listing the commands imports none of them.
 _COMMANDS = {
@@ -18,17 +18,31 @@ _COMMANDS = {
     "report": "Summarise results, and draw the hits on one HTML page.",
     "model": "Say what the model file says of itself.",
 }
+# Package to the extra that brings it.
+_EXTRAS = {
+    "imagehash": "data",
+    "matplotlib": "data",
+    "gradio": "app",
+    **dict.fromkeys(("torch", "torchvision", "timm", "sklearn", "onnx", "onnxscript"), "train"),
+}
 _PLUGINS = "faunalens.commands"  # entry-point group for commands of other packages
 
 
 class ErrorGroup(click.Group):
-    """A group whose expected errors are one line and exit code 1."""
+    """A group whose expected errors are one line, with exit code 2 for usage and else 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except FaunalensError as error:
-            raise click.ClickException(str(error)) from error
+            kind = click.UsageError if isinstance(error, UsageError) else click.ClickException
+            raise kind(str(error)) from error
+        except ModuleNotFoundError as error:
+            extra = _EXTRAS.get((error.name or "").split(".")[0])
+            if extra is None:
+                raise
+            missing = MissingExtraError(extra, f"this command ({error.name})")
+            raise click.ClickException(str(missing)) from error
         except BrokenPipeError:
             # The reader (head, less) has what it wanted. Nothing may be flushed at exit.
             sys.stderr.close()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from faunalens.errors import ModelError, UsageError
+from faunalens.errors import FileError, ModelError, UsageError
 from faunalens.spec import (
     FamilySpec,
     ModelSpec,
@@ -101,12 +101,12 @@ def load_overrides(path: Path) -> dict[str, dict[str, float]]:
     """Read a threshold file: TOML, one table per label or family id, keys `alert`, `review`.
 
     Raises:
-        UsageError: Unreadable, not TOML, or values that are not probabilities.
+        FileError: Unreadable, not TOML, or values that are not probabilities.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"cannot read thresholds from {path}: {error}") from error
+        raise FileError(f"cannot read thresholds from {path}: {error}") from error
     for key, change in raw.items():
         good = isinstance(change, dict) and all(
             name in ("alert", "review")
@@ -116,7 +116,7 @@ def load_overrides(path: Path) -> dict[str, dict[str, float]]:
             for name, value in change.items()
         )
         if not good:
-            raise UsageError(
+            raise FileError(
                 f"{path}: [{key}] must hold alert and/or review with numbers above 0 up to 1, "
                 f"found {change!r}"
             )

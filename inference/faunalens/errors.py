@@ -1,7 +1,9 @@
 """What can go wrong, as one tree.
 
 FaunalensError            everything this package raises on purpose
-├── UsageError            the caller asked for something that does not exist
+├── UsageError            the caller asked for something that does not exist (exit code 2)
+├── FileError             a file that the caller named cannot be read, written or understood
+├── MissingExtraError     an optional dependency is not installed; names the pip command
 ├── LabelError            labels.toml is not what it must be
 ├── ModelError            the model file is missing, not ours, or breaks its contract
 └── PhotoError            one photo could not be judged; carries the failure kind of its record
@@ -30,7 +32,23 @@ class FaunalensError(Exception):
 
 
 class UsageError(FaunalensError):
-    """The caller named a label, option or file that cannot be used."""
+    """The caller named a label, option or format that does not exist."""
+
+
+class FileError(FaunalensError):
+    """A file that the caller named cannot be read, written or understood."""
+
+
+class MissingExtraError(FaunalensError, ImportError):
+    """An optional dependency is not installed.
+
+    Args:
+        extra: Name of the extra that brings it.
+        need: What it is needed for, as in "drawing plots".
+    """
+
+    def __init__(self, extra: str, need: str) -> None:
+        super().__init__(f"{need} needs more packages. Run: pip install 'faunalens[{extra}]'")
 
 
 class LabelError(FaunalensError):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from faunalens.errors import FailureKind, UsageError
+from faunalens.errors import FailureKind, FileError, UsageError
 from faunalens.record import Failure, Record
 
 FORMATS = ("jsonl", "csv")
@@ -50,26 +50,26 @@ def open_output(
         overwrite: Replace an existing file.
 
     Raises:
-        UsageError: The file exists, or cannot be written.
+        FileError: The file exists, or cannot be written.
     """
     if out is None:
         yield _writer(sys.stdout, kind, labels)
         sys.stdout.flush()
         return
     if out.exists() and not overwrite:
-        raise UsageError(f"{out} exists; choose another name or use --overwrite")
+        raise FileError(f"{out} exists; choose another name or use --overwrite")
     part = out.with_name(out.name + ".part")
     try:
         handle = part.open("w", encoding="utf-8", newline="", errors="backslashreplace")
     except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror}") from error
+        raise FileError(f"cannot write {out}: {error.strerror}") from error
     try:
         with handle:
             yield _writer(handle, kind, labels)
             handle.flush()
             os.fsync(handle.fileno())
     except OSError as error:
-        raise UsageError(
+        raise FileError(
             f"cannot write {out}: {error.strerror}; what was done is in {part}"
         ) from error
     os.replace(part, out)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from faunalens.decide import Verdict
-from faunalens.errors import FailureKind, UsageError
+from faunalens.errors import FailureKind, FileError
 
 SCHEMA = 1
 
@@ -138,7 +138,7 @@ def read_records(path: Path) -> Iterator[Record]:
     """Read a JSON-lines results file, one record at a time.
 
     Raises:
-        UsageError: Unreadable, or a line is not a record; names the line.
+        FileError: Unreadable, or a line is not a record; names the line.
     """
     try:
         with path.open(encoding="utf-8") as lines:
@@ -151,11 +151,11 @@ def read_records(path: Path) -> Iterator[Record]:
                         raise ValueError("expected a JSON object")
                     yield Record.from_dict(raw)
                 except (ValueError, RecursionError) as error:
-                    raise UsageError(
+                    raise FileError(
                         f"{path}, line {number}: {error}; expected JSON lines written by "
                         "`faunalens scan`"
                     ) from error
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        raise FileError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not a text file; expected JSON lines") from error
+        raise FileError(f"{path} is not a text file; expected JSON lines") from error

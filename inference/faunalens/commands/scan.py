@@ -13,7 +13,7 @@ from tqdm import tqdm
 from faunalens.batch import available_cores
 from faunalens.batch import scan as scan_photos
 from faunalens.decide import load_overrides, policy
-from faunalens.errors import UsageError
+from faunalens.errors import FaunalensError
 from faunalens.inputs import find_photos
 from faunalens.model import Model
 from faunalens.output import FORMATS, format_for, open_output
@@ -120,7 +120,7 @@ def _first(photos: Iterator[str], paths: tuple[str, ...]) -> Iterator[str]:
     """The same photos, once it is sure that there is one."""
     first = next(photos, None)
     if first is None:
-        raise UsageError(
+        raise FaunalensError(
             f"no photos in {', '.join(paths)}; expected files such as .jpg, .png or .webp"
         )
     return chain([first], photos)
