@@ -102,6 +102,7 @@ def fit(
 
     state = folder.load_tensors(out / folder.CHECKPOINT) if _resumable(out, resume) else None
     if state is None:
+        (out / folder.HISTORY).unlink(missing_ok=True)  # of a run cut off in its first epoch
         features = pooled_features(
             net, train, batch=64, workers=config.fit.workers, amp=amp_forward, title="probe"
         )
