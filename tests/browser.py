@@ -1,0 +1,50 @@
+"""A headless Chromium for tests of pages: what it asked of other machines is kept."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHROMIUM = Path("/usr/bin/chromium")
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@dataclass
+class Watch:
+    """A page, the addresses it asked for, and the errors on its console."""
+
+    page: Any
+    requests: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def browse(width: int, height: int) -> Iterator[Watch]:
+    """A new page; the test is skipped, and says so, where there is no browser."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM.exists():
+        pytest.skip(f"NOT TESTED in a browser: {CHROMIUM} is missing (apt-get install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=_ARGUMENTS)
+        try:
+            watch = Watch(browser.new_page(viewport={"width": width, "height": height}))
+            watch.page.on("request", lambda request: watch.requests.append(request.url))
+            watch.page.on(
+                "console",
+                lambda message: (
+                    watch.errors.append(message.text) if message.type == "error" else None
+                ),
+            )
+            yield watch
+        finally:
+            browser.close()
