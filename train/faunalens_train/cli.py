@@ -28,12 +28,17 @@ def main() -> None:
 )
 @click.option("--resume", is_flag=True, help="Go on after the last whole epoch.")
 @click.option("--device", help="A torch device; the GPU if there is one.")
-def fit(config: Path, out: Path, held_out: str, resume: bool, device: str | None) -> None:
+@click.option("--cache", type=_FOLDER, help="Folder for cached views; inside --out if not given.")
+def fit(
+    config: Path, out: Path, held_out: str, resume: bool, device: str | None, cache: Path | None
+) -> None:
     """Train a model from the TOML file CONFIG."""
     from faunalens_train.config import load_config
     from faunalens_train.fit import fit as fit_model
 
-    metrics = fit_model(load_config(config), out, held_out=held_out, resume=resume, device=device)
+    metrics = fit_model(
+        load_config(config), out, held_out=held_out, resume=resume, device=device, cache=cache
+    )
     _show(metrics)
 
 
@@ -48,12 +53,16 @@ def fit(config: Path, out: Path, held_out: str, resume: bool, device: str | None
     help="source: no source in both training and test; group: no object in both.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True)
-def crossval(config: Path, out: Path, by: str, jobs: int) -> None:
+@click.option("--cache", type=_FOLDER, help="Folder for cached views; inside --out if not given.")
+def crossval(config: Path, out: Path, by: str, jobs: int, cache: Path | None) -> None:
     """Train CONFIG once per fold and pool the figures."""
     from faunalens_train.config import load_config
     from faunalens_train.crossval import crossval as run
 
-    _show(run(load_config(config), out, by=by, jobs=jobs, report=lambda s: click.echo(s, err=True)))
+    def report(line: str) -> None:
+        click.echo(line, err=True)
+
+    _show(run(load_config(config), out, by=by, jobs=jobs, cache=cache, report=report))
 
 
 @main.command()

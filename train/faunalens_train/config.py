@@ -108,6 +108,11 @@ class FitConfig:
             sources it partly loses on others, and the mean of both sets of weights is better
             than either there.
         smoothing: Label smoothing, 0 to 0.2.
+        cached_views: 0 augments anew at each step. Above 0, the frozen stages' output is computed
+            once for this many augmented views of each picture, which makes training on a CPU
+            about three times faster (see cache.py).
+        workers: Processes that decode and augment; 0 for none beside the training itself.
+        threads: Threads of torch; 0 leaves it to torch.
         probe_decay: L2 penalty of the linear probe that starts the head (LP-FT, Kumar et al.
             2022, arXiv:2202.10054).
         autocast: `bf16`, `off`, or `auto` (bf16 on a GPU that has it; on a CPU for the frozen
@@ -127,6 +132,7 @@ class FitConfig:
     smoothing: float = 0.0
     probe_decay: float = 1e-3
     autocast: str = "auto"
+    cached_views: int = 0
     workers: int = 0
     threads: int = 0
 
@@ -168,6 +174,7 @@ class TrainConfig:
         _check(self.fit.batch >= 2, "fit.batch", "2 or more")
         _check(self.fit.lr > 0 and self.fit.head_lr > 0, "fit.lr, fit.head_lr", "above 0")
         _check(0 <= self.fit.ema < 1, "fit.ema", "0 to below 1")
+        _check(self.fit.cached_views >= 0, "fit.cached_views", "0 or more")
         _check(0 < self.fit.wise <= 1, "fit.wise", "above 0 to 1")
         _check(0 <= self.fit.smoothing <= 0.2, "fit.smoothing", "0 to 0.2")
         _check(32 <= self.net.size_px <= 1024, "net.size_px", "32 to 1024")

@@ -15,6 +15,7 @@ from faunalens.labels import load_labels
 from faunalens_data.manifest import load_rows
 from faunalens_data.row import Row
 from faunalens_data.split import read_splits
+from faunalens_train.cache import open_cache
 from faunalens_train.config import TrainConfig
 from faunalens_train.dataset import targets
 from faunalens_train.fit import fit
@@ -30,6 +31,7 @@ def crossval(
     *,
     by: str,
     jobs: int = 1,
+    cache: Path | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Train one model per fold, test each on its own fold, and pool.
@@ -39,6 +41,7 @@ def crossval(
     Args:
         by: `source` (no source in both training and test) or `group`.
         jobs: Folds trained at a time, each with an equal share of the threads.
+        cache: Folder for cached views; inside `out` if None.
         report: Told when a fold is done.
 
     Returns:
@@ -48,10 +51,14 @@ def crossval(
     folds = sorted({getattr(split, scheme) for split in read_splits(Path(config.data.splits))})
     out.mkdir(parents=True, exist_ok=True)
     config = replace(config, fit=replace(config.fit, threads=config.fit.threads or 1))
+    cache = cache or out / "cache"
+    dataset = load_rows(config.data.manifest, images=config.data.images or None)
+    open_cache(config, dataset.rows, dataset.images, cache)  # once, before the folds share it
     todo = [fold for fold in folds if not (out / f"fold{fold}" / METRICS).exists()]
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         started = [
-            pool.submit(_one, config, out / f"fold{fold}", f"{scheme}:{fold}") for fold in todo
+            pool.submit(_one, config, out / f"fold{fold}", f"{scheme}:{fold}", cache)
+            for fold in todo
         ]
         for fold, future in zip(todo, started, strict=True):
             future.result()
@@ -69,7 +76,10 @@ def pool_folds(config: TrainConfig, out: Path, runs: list[Path]) -> dict[str, An
     positives" in every fold.
     """
     labels = load_labels().ids
-    by_hash = {row.sha256: row for row in load_rows(config.data.manifest).rows}
+    by_hash = {
+        row.sha256: row
+        for row in load_rows(config.data.manifest, images=config.data.images or None).rows
+    }
     rows: list[Row] = []
     scores: dict[str, list[npt.NDArray[np.float64]]] = {"test": [], "probe": []}
     for run in runs:
@@ -103,5 +113,5 @@ def _ranks(raw: npt.NDArray[np.float64], negative: npt.NDArray[np.bool_]) -> Any
     return out
 
 
-def _one(config: TrainConfig, out: Path, held_out: str) -> None:
-    fit(config, out, held_out=held_out, resume=out.exists())
+def _one(config: TrainConfig, out: Path, held_out: str, cache: Path) -> None:
+    fit(config, out, held_out=held_out, resume=out.exists(), cache=cache)

@@ -27,6 +27,7 @@ class Parts:
 
     Attributes:
         train, val, test: Rows; `val` never trains, `test` is never looked at before the end.
+        every: All rows of the manifest, in its order.
         images: Folder that the rows' files lie in.
         fingerprint: Of the whole manifest.
     """
@@ -34,6 +35,7 @@ class Parts:
     train: list[Row]
     val: list[Row]
     test: list[Row]
+    every: list[Row]
     images: Path
     fingerprint: str
 
@@ -71,7 +73,12 @@ def load_parts(config: DataConfig, labels: Sequence[str], held_out: str) -> Part
         return [row for row in rows if row.is_negative or known.intersection(row.labels)]
 
     parts = Parts(
-        usable(train), usable(val), usable(test), dataset.images, fingerprint(dataset.rows)
+        train=usable(train),
+        val=usable(val),
+        test=usable(test),
+        every=dataset.rows,
+        images=dataset.images,
+        fingerprint=fingerprint(dataset.rows),
     )
     for name in ("train", "val", "test"):
         if not getattr(parts, name):

@@ -12,19 +12,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, WeightedRandomSampler
+from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 from tqdm import tqdm
 
 from faunalens.labels import load_labels
 from faunalens.spec import ResizeRule
 from faunalens_train import run as folder
 from faunalens_train.augment import AdvertAugment
+from faunalens_train.cache import open_cache
 from faunalens_train.config import FitConfig, TrainConfig
 from faunalens_train.dataset import Parts, PhotoDataset, draw_weights, load_parts, targets
 from faunalens_train.evaluate import assess
 from faunalens_train.metrics import RATES, label_metrics
 from faunalens_train.net import FaunaNet
 from faunalens_train.probe import fit_probe, masked_bce, pooled_features
+
+Photos = Dataset[tuple[Tensor, int]]
 
 
 def fit(
@@ -34,6 +37,7 @@ def fit(
     held_out: str = "part",
     resume: bool = False,
     device: str | None = None,
+    cache: Path | None = None,
 ) -> dict[str, Any]:
     """Train a model and leave everything about it in a run folder.
 
@@ -43,6 +47,8 @@ def fit(
         held_out: What is kept for the test (see `load_parts`).
         resume: Go on after the last whole epoch of the run in `out`.
         device: A torch device; a GPU if there is one, else the CPU.
+        cache: Folder for cached views (if the configuration asks for them), which several runs
+            may share; inside `out` if None.
 
     Returns:
         The metrics, as written to metrics.json.
@@ -60,12 +66,20 @@ def fit(
         torch.set_num_threads(config.fit.threads)
 
     rule = ResizeRule(config.net.size_px)
-    train, val, test = (
-        PhotoDataset(rows, parts.images, rule) for rows in (parts.train, parts.val, parts.test)
-    )
-    augmented = PhotoDataset(
-        parts.train, parts.images, rule, AdvertAugment(config.augment, config.net.size_px)
-    )
+    views = open_cache(config, parts.every, parts.images, cache or out / "cache")
+    train: Photos
+    val: Photos
+    test: Photos
+    augmented: Photos
+    if views is not None:
+        train, val, test = (views.plain(rows) for rows in (parts.train, parts.val, parts.test))
+        augmented = views.augmented(parts.train)
+    else:
+        train, val, test = (
+            PhotoDataset(rows, parts.images, rule) for rows in (parts.train, parts.val, parts.test)
+        )
+        augment = AdvertAugment(config.augment, config.net.size_px)
+        augmented = PhotoDataset(parts.train, parts.images, rule, augment)
     wanted = {
         name: targets(rows, labels, config.data.unknown)
         for name, rows in (("train", parts.train), ("val", parts.val), ("test", parts.test))
@@ -75,7 +89,7 @@ def fit(
     net = FaunaNet(config.net, len(labels)).to(where).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     net.amp_frozen = amp_forward
 
-    def logits_of(model: FaunaNet, photos: PhotoDataset, title: str) -> npt.NDArray[np.float32]:
+    def logits_of(model: FaunaNet, photos: Photos, title: str) -> npt.NDArray[np.float32]:
         features = pooled_features(
             model, photos, batch=64, workers=config.fit.workers, amp=False, title=title
         )
@@ -123,8 +137,10 @@ def fit(
     result = _fine_tune(config, net, augmented, wanted["train"], weights, state, out, note)
     mix_weights(result, initial, config.fit.wise)
     folder.save_tensors(out / folder.WEIGHTS, result.state_dict())
-    folder.save_logits(out / "val.npz", parts.val, logits_of(result, val, "validation"))
-    folder.save_logits(out / "test.npz", parts.test, logits_of(result, test, "test"))
+    # Not from cached views: thresholds are set on exactly what the product computes.
+    for name, rows in (("val", parts.val), ("test", parts.test)):
+        photos = PhotoDataset(rows, parts.images, rule)
+        folder.save_logits(out / f"{name}.npz", rows, logits_of(result, photos, name))
     metrics = assess(config, parts, out)
     metrics["minutes"] = round((time.monotonic() - started) / 60, 1)
     folder.write_json(out / folder.METRICS, metrics)
@@ -134,7 +150,7 @@ def fit(
 def _fine_tune(
     config: TrainConfig,
     net: FaunaNet,
-    photos: PhotoDataset,
+    photos: Photos,
     wanted: npt.NDArray[np.float32],
     weights: npt.NDArray[np.float64],
     state: dict[str, Any] | None,
@@ -144,7 +160,7 @@ def _fine_tune(
     """Train all but the frozen stages; returns the averaged network."""
     fit_ = config.fit
     device = next(net.parameters()).device
-    drawn = fit_.epoch_pictures or len(photos)
+    drawn = fit_.epoch_pictures or len(weights)
     steps = max(1, drawn // fit_.batch)
     backbone = [p for p in net.backbone.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(

@@ -75,26 +75,33 @@ class FaunaNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """`(N, S, S, 3)` uint8 RGB to a feature map `(N, D, h, w)`."""
+        out: Tensor = self.backbone.forward_features(self.scaled(images))
+        return out
+
+    def frozen(self, images: Tensor) -> Tensor:
+        """`(N, S, S, 3)` uint8 RGB to the output of the frozen stages `(N, C, h, w)` float32."""
         x = self.scaled(images)
-        if not self.training or self.config.frozen_stages == 0:
-            out: Tensor = self.backbone.forward_features(x)
-            return out
-        frozen, trained = self._stages()
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.amp_frozen):
-            for part in frozen:  # no parameter or input needs a gradient, so none is recorded
+            for part in self._stages()[0]:  # nothing here needs a gradient, so none is recorded
                 x = part(x)
-        x = x.float()
-        for part in trained:
+        return x.float()
+
+    def pooled(self, batch: Tensor) -> Tensor:
+        """Photos, or outputs of the frozen stages, to pooled features `(N, D)` float32.
+
+        Args:
+            batch: `(N, S, S, 3)` uint8 RGB, or `(N, C, h, w)` float32 from `frozen`.
+        """
+        if batch.dtype == torch.uint8 and not (self.training and self.config.frozen_stages):
+            return self.features(batch).float().mean((2, 3))
+        x = self.frozen(batch) if batch.dtype == torch.uint8 else batch
+        for part in self._stages()[1]:
             x = part(x)
-        return x
+        return x.float().mean((2, 3))
 
-    def pooled(self, images: Tensor) -> Tensor:
-        """`(N, S, S, 3)` uint8 RGB to pooled features `(N, D)` float32."""
-        return self.features(images).float().mean((2, 3))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """`(N, S, S, 3)` uint8 RGB to logits `(N, L)` float32, not calibrated."""
-        logits: Tensor = self.head(self.dropout(self.pooled(images)))
+    def forward(self, batch: Tensor) -> Tensor:
+        """What `pooled` takes to logits `(N, L)` float32, not calibrated."""
+        logits: Tensor = self.head(self.dropout(self.pooled(batch)))
         return logits
 
     def train(self, mode: bool = True) -> Self:

@@ -9,10 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from faunalens_train.dataset import PhotoDataset
 from faunalens_train.net import FaunaNet
 
 
@@ -27,7 +26,13 @@ def masked_bce(logits: Tensor, wanted: Tensor, smoothing: float = 0.0) -> Tensor
 
 
 def pooled_features(
-    net: FaunaNet, photos: PhotoDataset, *, batch: int, workers: int, amp: bool, title: str
+    net: FaunaNet,
+    photos: Dataset[tuple[Tensor, int]],
+    *,
+    batch: int,
+    workers: int,
+    amp: bool,
+    title: str,
 ) -> npt.NDArray[np.float32]:
     """`(N, D)` float32 features of every picture, in order."""
     device = next(net.parameters()).device

@@ -1,0 +1,136 @@
+"""The frozen stages' output, computed once: training on a CPU then costs the trained stages alone.
+
+Decoding, augmentation and the frozen stages are more than half the work of a step, and the same in
+every epoch and in every fold of a cross-validation.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from faunalens.decode import decode, read_file
+from faunalens.preprocess import preprocess
+from faunalens.spec import ResizeRule
+from faunalens_data.manifest import fingerprint
+from faunalens_data.row import Row
+from faunalens_train.augment import AdvertAugment
+from faunalens_train.config import ConfigError, TrainConfig
+from faunalens_train.net import FaunaNet
+
+_BATCH = 8  # pictures, each with all its views
+
+
+class ViewCache:
+    """Float16 outputs `(N, 1 + V, C, h, w)` of the frozen stages, on disk, mapped into memory.
+
+    View 0 is the plain photo, views 1 to V are augmented.
+
+    Args:
+        stored: The array.
+        rows: The N rows, in its order.
+    """
+
+    def __init__(self, stored: npt.NDArray[np.float16], rows: Sequence[Row]) -> None:
+        self.stored = stored
+        self.index = {row.sha256: i for i, row in enumerate(rows)}
+
+    def plain(self, rows: Sequence[Row]) -> "CachedViews":
+        """Each row as the product would see it."""
+        return CachedViews(self, rows, augmented=False)
+
+    def augmented(self, rows: Sequence[Row]) -> "CachedViews":
+        """Each row in one of its augmented views, drawn by torch's generator."""
+        return CachedViews(self, rows, augmented=True)
+
+
+class CachedViews(Dataset[tuple[Tensor, int]]):
+    """Rows as `(C, h, w)` float32 outputs of the frozen stages, with their position."""
+
+    def __init__(self, cache: ViewCache, rows: Sequence[Row], *, augmented: bool) -> None:
+        self.cache = cache
+        self.places = [cache.index[row.sha256] for row in rows]
+        self.augmented = augmented
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        views = self.cache.stored[self.places[index]]
+        view = int(torch.randint(1, len(views), ())) if self.augmented else 0
+        return torch.from_numpy(views[view].astype(np.float32)), index
+
+
+def open_cache(
+    config: TrainConfig, rows: Sequence[Row], images: Path, folder: Path
+) -> ViewCache | None:
+    """The cache for a configuration, made if it is not in `folder` yet; None if not asked for.
+
+    Raises:
+        ConfigError: No stages are frozen, so there is nothing to compute once.
+    """
+    if not config.fit.cached_views:
+        return None
+    if not config.net.frozen_stages:
+        raise ConfigError("fit.cached_views needs net.frozen_stages above 0")
+    what = config.to_dict()
+    key = json.dumps(
+        [fingerprint(rows), what["net"], what["augment"], config.seed, config.fit.cached_views],
+        sort_keys=True,
+    )
+    path = folder / f"views-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    if not path.exists():
+        _fill(config, rows, images, path)
+    return ViewCache(np.load(path, mmap_mode="r", allow_pickle=False), rows)
+
+
+def _fill(config: TrainConfig, rows: Sequence[Row], images: Path, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    net = FaunaNet(config.net, 1).train()
+    net.amp_frozen = config.fit.autocast != "off"
+    loader = DataLoader(_AllViews(config, rows, images), _BATCH, num_workers=config.fit.workers)
+    part = path.with_suffix(".part")
+    stored = None
+    done = 0
+    with torch.inference_mode():
+        for photos in tqdm(loader, desc="frozen stages", unit="batch", disable=None):
+            count, views = photos.shape[:2]  # (B, 1 + V, S, S, 3)
+            out = net.frozen(photos.flatten(0, 1)).half().numpy()
+            if stored is None:
+                shape = (len(rows), views, *out.shape[1:])
+                stored = np.lib.format.open_memmap(part, "w+", np.float16, shape)
+            stored[done : done + count] = out.reshape(count, views, *out.shape[1:])
+            done += count
+    assert stored is not None
+    stored.flush()
+    os.replace(part, path)
+
+
+class _AllViews(Dataset[Tensor]):
+    """Rows as `(1 + V, S, S, 3)` uint8 RGB: the plain photo, then V augmented views."""
+
+    def __init__(self, config: TrainConfig, rows: Sequence[Row], images: Path) -> None:
+        self.config = config
+        self.rows = rows
+        self.images = images
+        self.rule = ResizeRule(config.net.size_px)
+        self.augment = AdvertAugment(config.augment, config.net.size_px)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Tensor:
+        pixels = decode(read_file(self.images / self.rows[index].file).data).pixels
+        # A seed per picture: the views do not depend on how many workers share the work.
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(self.config.seed * 1_000_003 + index)
+            views = [self.augment(pixels) for _ in range(self.config.fit.cached_views)]
+        return torch.from_numpy(np.stack([preprocess(v, self.rule) for v in (pixels, *views)]))
