@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import noise, tiny_spec
+from PIL import Image
 
 from faunalens.decide import Verdict
 from faunalens.labels import load_labels
 from faunalens_data.row import Row
 from faunalens_train.augment import AdvertAugment
+from faunalens_train.cache import open_cache
 from faunalens_train.calibrate import (
     Calibration,
     choose_thresholds,
@@ -273,6 +275,42 @@ def test_frozen_stages_stay_and_statistics_too() -> None:
     assert any(key.startswith("backbone.blocks.6") for key in changed)
     assert not any(key.startswith(("backbone.blocks.3", "backbone.conv_stem")) for key in changed)
     assert not any("running_" in key for key in changed)
+
+
+def test_training_may_start_from_the_frozen_stages_output() -> None:
+    net = FaunaNet(NetConfig(pretrained=False, size_px=64, dropout=0), 3)
+    images = torch.from_numpy(np.stack([noise(64, 64, seed) for seed in range(2)]))
+    with torch.no_grad():
+        whole = net.eval()(images)
+        for mode in (True, False):
+            assert torch.allclose(net.train(mode)(images), whole, atol=1e-5)
+            assert torch.allclose(net(net.frozen(images)), whole, atol=1e-5)
+
+
+def test_cached_views_do_not_depend_on_workers(tmp_path: Path) -> None:
+    rows = [row(i, (), "goods") for i in range(5)]
+    for one in rows:
+        Image.fromarray(noise(50, 40, int(one.sha256, 16))).save(tmp_path / one.file)
+    base = config_from_dict(
+        {"data": DATA, "net": {"pretrained": False, "size_px": 32}, "fit": {"cached_views": 3}}
+    )
+    caches = []
+    for workers in (0, 2):
+        config = dataclasses.replace(base, fit=dataclasses.replace(base.fit, workers=workers))
+        torch.manual_seed(0)  # the weights are random here
+        cache = open_cache(config, rows, tmp_path, tmp_path / f"cache{workers}")
+        assert cache is not None
+        caches.append(cache)
+    stored = [cache.stored for cache in caches]
+    assert stored[0].shape == (5, 4, 80, 2, 2)
+    assert np.array_equal(stored[0], stored[1])
+    assert not np.array_equal(stored[0][:, 1], stored[0][:, 2])
+    plain, index = caches[0].plain(rows[3:])[1]
+    assert index == 1
+    assert np.array_equal(plain.numpy(), stored[0][4, 0])
+    with pytest.raises(ConfigError, match="frozen_stages"):
+        nothing = dataclasses.replace(base, net=dataclasses.replace(base.net, frozen_stages=0))
+        open_cache(nothing, rows, tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -150,10 +150,12 @@ def test_changed_pictures_are_noticed(finished: Path, work: Path) -> None:
 
 def test_cross_validation_pools_folds(work: Path) -> None:
     config = work / "quick.toml"
-    config.write_text((work / "config.toml").read_text().replace("epochs = 3", "epochs = 0"))
+    text = (work / "config.toml").read_text()
+    config.write_text(text.replace("epochs = 3", "epochs = 1\ncached_views = 2"))
     out = work / "folds"
-    result = run("crossval", config, "--out", out, "--by", "group")
+    result = run("crossval", config, "--out", out, "--by", "group", "--cache", work / "cache")
     assert result.exit_code == 0, result.output
+    assert len(list((work / "cache").iterdir())) == 1  # made once, for all folds
     pooled = json.loads((out / "metrics.json").read_text())
     assert pooled["test"]["ivory"]["pictures"] == 12
     assert len(pooled["folds"]) == 5
