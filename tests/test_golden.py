@@ -1,6 +1,5 @@
 """Stored results for the freely licensed photos: a change here is a change for every embedder."""
 
-import json
 import sys
 
 import numpy as np
@@ -9,7 +8,7 @@ from conftest import PHOTOS, ROOT
 
 from faunalens import Classifier, ResizeRule
 from faunalens.preprocess import preprocess
-from faunalens.record import Record
+from faunalens.record import read_records
 
 sys.path.insert(0, str(ROOT / "tests" / "golden"))
 import renew
@@ -26,7 +25,7 @@ def test_preprocess_is_exact() -> None:
 
 def test_records_of_the_shipped_model() -> None:
     """Probabilities within 1e-3 (other CPUs round otherwise), the same verdict, label and rule."""
-    wanted = [Record.from_dict(json.loads(line)) for line in renew.RECORDS.open(encoding="utf-8")]
+    wanted = list(read_records(renew.RECORDS))
     paths = renew.photos()
     assert [record.source for record in wanted] == [path.name for path in paths]
     judged = Classifier().classify_batch(paths, sources=[path.name for path in paths])
@@ -50,7 +49,8 @@ def test_any_size_becomes_the_square(padding: str, size: tuple[int, int]) -> Non
     out = preprocess(np.full((*size, 3), 200, np.uint8), ResizeRule(64, padding=padding))
     assert out.shape == (64, 64, 3)
     assert out.dtype == np.uint8
-    assert out[32, 32].tolist() == [200] * 3
+    assert (out == 200).all(axis=2).any()
+    assert padding == "grey" or (out == 200).all()
 
 
 @pytest.mark.parametrize(
