@@ -2,19 +2,16 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import noise, tiny_spec
-from PIL import Image
+from conftest import noise
 
 from faunalens.decide import Verdict
 from faunalens.labels import load_labels
 from faunalens_data.row import Row
 from faunalens_train.augment import AdvertAugment
-from faunalens_train.cache import open_cache
 from faunalens_train.calibrate import (
     Calibration,
     choose_thresholds,
@@ -25,14 +22,11 @@ from faunalens_train.config import (
     AugmentConfig,
     BalanceConfig,
     ConfigError,
-    NetConfig,
     ThresholdConfig,
-    TrainConfig,
     config_from_dict,
     load_config,
 )
 from faunalens_train.dataset import draw_weights, targets
-from faunalens_train.export import ExportError, ExportNet, Parity, check_gate
 from faunalens_train.fit import warmup_cosine
 from faunalens_train.metrics import (
     expected_calibration_error,
@@ -40,7 +34,6 @@ from faunalens_train.metrics import (
     label_metrics,
     recall_at,
 )
-from faunalens_train.net import FaunaNet
 from faunalens_train.probe import fit_probe, masked_bce
 
 LABELS = load_labels().ids
@@ -228,124 +221,3 @@ def test_schedule_rises_and_falls() -> None:
     assert max(steps) == pytest.approx(1.0)
     assert steps[-1] < 0.01
     assert steps[10:] == sorted(steps[10:], reverse=True)
-
-
-@pytest.mark.parametrize(
-    ("parity", "passes"),
-    [
-        (Parity(10, 1e-6, 0), True),
-        (Parity(10, 2e-4, 0), False),
-        (Parity(10, float("nan"), 0), False),
-        (Parity(10, 1e-6, 1), False),
-        (Parity(0, 0.0, 0), False),
-    ],
-)
-def test_gate(parity: Parity, passes: bool) -> None:
-    if passes:
-        check_gate(parity)
-    else:
-        with pytest.raises(ExportError, match="no file written"):
-            check_gate(parity)
-
-
-def test_network_and_its_export_form_agree() -> None:
-    torch.manual_seed(0)
-    net = FaunaNet(NetConfig(pretrained=False, size_px=64), len(LABELS)).eval()
-    calibration = Calibration(1.7, tuple(float(i) / 10 for i in range(len(LABELS))))
-    images = torch.from_numpy(np.stack([noise(64, 64, seed) for seed in range(2)]))
-    with torch.no_grad():
-        probability, embedding, evidence = ExportNet(net, calibration)(images)
-        wanted = calibration.probability(net(images).numpy())
-    assert np.abs(probability.numpy() - wanted).max() < 1e-5
-    assert evidence.shape == (2, len(LABELS), 2, 2)
-    assert embedding.norm(dim=1).numpy() == pytest.approx([1, 1], abs=1e-5)
-
-
-def test_frozen_stages_stay_and_statistics_too() -> None:
-    net = FaunaNet(NetConfig(pretrained=False, size_px=64, frozen_stages=4), 3).train()
-    before = {key: value.clone() for key, value in net.state_dict().items()}
-    images = torch.from_numpy(np.stack([noise(64, 64, seed) for seed in range(4)]))
-    trained = [p for p in net.parameters() if p.requires_grad]
-    optimiser = torch.optim.SGD(trained, lr=0.5)
-    net(images).square().sum().backward()
-    optimiser.step()
-    changed = {
-        key for key, value in net.state_dict().items() if not torch.equal(value, before[key])
-    }
-    assert any(key.startswith("backbone.blocks.6") for key in changed)
-    assert not any(key.startswith(("backbone.blocks.3", "backbone.conv_stem")) for key in changed)
-    assert not any("running_" in key for key in changed)
-
-
-def test_training_may_start_from_the_frozen_stages_output() -> None:
-    net = FaunaNet(NetConfig(pretrained=False, size_px=64, dropout=0), 3)
-    images = torch.from_numpy(np.stack([noise(64, 64, seed) for seed in range(2)]))
-    with torch.no_grad():
-        whole = net.eval()(images)
-        for mode in (True, False):
-            assert torch.allclose(net.train(mode)(images), whole, atol=1e-5)
-            assert torch.allclose(net(net.frozen(images)), whole, atol=1e-5)
-
-
-def test_cached_views_do_not_depend_on_workers(tmp_path: Path) -> None:
-    rows = [row(i, (), "goods") for i in range(5)]
-    for one in rows:
-        Image.fromarray(noise(50, 40, int(one.sha256, 16))).save(tmp_path / one.file)
-    base = config_from_dict(
-        {"data": DATA, "net": {"pretrained": False, "size_px": 32}, "fit": {"cached_views": 3}}
-    )
-    caches = []
-    for workers in (0, 2):
-        config = dataclasses.replace(base, fit=dataclasses.replace(base.fit, workers=workers))
-        torch.manual_seed(0)  # the weights are random here
-        cache = open_cache(config, rows, tmp_path, tmp_path / f"cache{workers}")
-        assert cache is not None
-        caches.append(cache)
-    stored = [cache.stored for cache in caches]
-    assert stored[0].shape == (5, 4, 80, 2, 2)
-    assert np.array_equal(stored[0], stored[1])
-    assert not np.array_equal(stored[0][:, 1], stored[0][:, 2])
-    plain, index = caches[0].plain(rows[3:])[1]
-    assert index == 1
-    assert np.array_equal(plain.numpy(), stored[0][4, 0])
-    with pytest.raises(ConfigError, match="frozen_stages"):
-        nothing = dataclasses.replace(base, net=dataclasses.replace(base.net, frozen_stages=0))
-        open_cache(nothing, rows, tmp_path, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"backbone": "no_such_net"}, "no_such_net"),
-        ({"backbone": "resnet18", "pretrained": False, "frozen_stages": 2}, "use 0"),
-        ({"backbone": "vit_tiny_patch16_224", "pretrained": False, "frozen_stages": 0,
-          "size_px": 224}, "convolutional"),
-        ({"pretrained": False, "frozen_stages": 9}, "not possible"),
-    ],
-)  # fmt: skip
-def test_networks_that_cannot_be_used(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        FaunaNet(NetConfig(**change), 3)
-
-
-def test_any_convolutional_timm_name_will_do() -> None:
-    config = NetConfig(backbone="resnet18", pretrained=False, frozen_stages=0, size_px=64)
-    net = FaunaNet(config, 3).eval()
-    with torch.no_grad():
-        assert net(torch.zeros(1, 64, 64, 3, dtype=torch.uint8)).shape == (1, 3)
-
-
-def test_pypi_weights_know_imagenet() -> None:
-    """The weights were put in the right places: a random net would not tell these apart."""
-    net = FaunaNet(NetConfig(size_px=224), 3).eval()
-    images = torch.from_numpy(np.stack([np.zeros((224, 224, 3), np.uint8), noise(224, 224)]))
-    with torch.no_grad():
-        features = net.pooled(images)
-    assert features.shape == (2, 1280)
-    assert 0.05 < float(features.mean()) < 2
-    assert float(torch.nn.functional.cosine_similarity(features[:1], features[1:])) < 0.9
-
-
-def test_config_and_spec_agree_on_families() -> None:
-    assert isinstance(config_from_dict({"data": DATA}), TrainConfig)
-    assert set(tiny_spec().families) == {family.id for family in load_labels().families}
