@@ -29,7 +29,7 @@ def probabilities(**given: float) -> list[float]:
             {"live_snake": 0.45, "live_lizard": 0.45},
             Verdict.REVIEW,
             "live_snake",
-            "live_reptile >= review 0.5",
+            "family live_reptile >= review 0.5",
         ),
         # A label that reaches the same verdict says more than its family.
         (
@@ -42,7 +42,7 @@ def probabilities(**given: float) -> list[float]:
             {"live_snake": 0.8, "live_lizard": 0.8},
             Verdict.ALERT,
             "live_snake",
-            "live_reptile >= alert 0.9",
+            "family live_reptile >= alert 0.9",
         ),
     ],
 )
@@ -50,6 +50,13 @@ def test_decision(given: dict[str, float], verdict: Verdict, label: str, rule: s
     made = decide(SPEC, probabilities(**given), policy(SPEC))
     assert (made.verdict, made.label, made.rule) == (verdict, label, rule)
     assert made.family == SPEC.family_of(made.label)
+
+
+def test_a_family_is_told_from_a_label_of_the_same_name() -> None:
+    both = probabilities(pangolin=0.45, pangolin_scales=0.45)
+    assert decide(SPEC, both, policy(SPEC)).rule == "family pangolin >= review 0.5"
+    rules = policy(SPEC, labels=["pangolin"])
+    assert rules.labels == ("pangolin",)
 
 
 def test_only_chosen_labels_decide() -> None:

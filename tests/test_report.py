@@ -336,7 +336,9 @@ def test_relative_paths_are_tried_beside_the_results(
 
 def test_family_decided() -> None:
     page = page_of(
-        hit(0.95, label="live_snake", family="live_reptile", rule="live_reptile >= alert 0.9")
+        hit(
+            0.95, label="live_snake", family="live_reptile", rule="family live_reptile >= alert 0.9"
+        )
     )
     assert "Live reptile, kind uncertain; most likely: Live snake." in Elements(page).text
 

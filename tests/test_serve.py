@@ -100,7 +100,7 @@ def test_answers(
 def test_family_decides(tiny_model: Model, tmp_path: Path) -> None:
     classifier = Classifier(tiny_model)
     judgement = classifier.classify(png((0, 255, 0), tmp_path / "green.png"))
-    record = replace(judgement.record, rule="live_reptile >= alert 0.9")
+    record = replace(judgement.record, rule="family live_reptile >= alert 0.9")
     judgement = replace(judgement, record=record)
     said = answer.answer(judgement, tiny_model.spec, classifier.rules, load_labels(), NOW)
     assert "Live reptile, kind uncertain; most likely: Live snake." in plain_text(said.first)

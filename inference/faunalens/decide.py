@@ -37,7 +37,8 @@ class Decision:
         label: The label that decided; of a family, its likeliest label.
         family: The family of `label`.
         probability: Of `label`, or of the family if the family decided.
-        rule: The comparison that decided, such as `ivory >= alert 0.62`.
+        rule: The comparison that decided, such as `ivory >= alert 0.62` or
+            `family live_reptile >= review 0.3`.
     """
 
     verdict: Verdict
@@ -71,7 +72,8 @@ def policy(
     """The model's own thresholds, restricted and overridden by the user.
 
     Args:
-        labels: Label or family ids that may decide; all if None.
+        labels: Label or family ids that may decide; all if None. An id that is both (`pangolin`)
+            means the label, here and in `overrides`.
         overrides: Label or family id to `{"alert": p, "review": p}`, either or both.
 
     Raises:
@@ -142,20 +144,20 @@ def decide(spec: ModelSpec, probabilities: Sequence[float], rules: Policy) -> De
         if members.thresholds is not None:
             likeliest = max(members.labels, key=by_label.__getitem__)
             probability = family_probability([by_label[label] for label in members.labels])
-            verdict, rule = _judge(key, probability, members.thresholds)
+            verdict, rule = _judge(f"family {key}", probability, members.thresholds)
             candidates.append((Decision(verdict, likeliest, key, probability, rule), False))
     # Of equally strong verdicts a label beats a family (it says more), then the likelier wins.
     return max(candidates, key=lambda c: (c[0].verdict.strength, c[1], c[0].probability))[0]
 
 
-def _judge(key: str, probability: float, thresholds: Thresholds) -> tuple[Verdict, str]:
+def _judge(who: str, probability: float, thresholds: Thresholds) -> tuple[Verdict, str]:
     for verdict, threshold in (
         (Verdict.ALERT, thresholds.alert),
         (Verdict.REVIEW, thresholds.review),
     ):
         if probability >= threshold.probability:
-            return verdict, f"{key} >= {verdict} {threshold.probability:.4g}"
-    return Verdict.CLEAR, f"{key} < review {thresholds.review.probability:.4g}"
+            return verdict, f"{who} >= {verdict} {threshold.probability:.4g}"
+    return Verdict.CLEAR, f"{who} < review {thresholds.review.probability:.4g}"
 
 
 def _expand(spec: ModelSpec, ids: Iterable[str]) -> set[str]:

@@ -118,9 +118,10 @@ def percent(probability: float) -> str:
 
 def deciding_family(record: Record, labels: LabelList) -> str | None:
     """Id of the family that decided; None if it was a single label."""
-    key = (record.rule or "").split(" ")[0]
+    who, _, rest = (record.rule or "").partition(" ")
+    key = rest.split(" ")[0]
     known = {family.id for family in labels.families}
-    return key if key != record.label and key in known else None
+    return key if who == "family" and key in known else None
 
 
 def headline(record: Record, labels: LabelList, language: str, words: Words = ENGLISH) -> Markup:
