@@ -182,7 +182,12 @@ def test_thresholds_have_floors_and_order() -> None:
     assert by_label["ivory"].review.probability == 0.1
     assert by_family["ivory"].thresholds is None
     assert by_family["live_reptile"].thresholds is not None
-    certain = np.full((50, len(LABELS)), 1.0)
+    # A picture of another protected animal does not raise the threshold.
+    probability[0, LABELS.index("primate")] = 0.99
+    wanted[0, LABELS.index("big_cat")] = 1
+    by_label, _ = choose_thresholds(probability, wanted, LABELS, families, ThresholdConfig())
+    assert by_label["primate"].alert.probability == 0.5
+    certain, wanted = np.full((50, len(LABELS)), 1.0), np.zeros_like(wanted)
     by_label, _ = choose_thresholds(certain, wanted, LABELS, families, ThresholdConfig())
     assert by_label["ivory"].alert.probability <= 1
 

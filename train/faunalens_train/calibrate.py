@@ -89,7 +89,8 @@ def choose_thresholds(
 ) -> tuple[dict[str, Thresholds], dict[str, FamilySpec]]:
     """Thresholds per label, and per family of two labels or more.
 
-    The negatives of a label are all validation pictures known not to show it.
+    Negatives are the validation pictures that show none of the labels. One that shows another
+    protected animal is no false alarm, even if it is called by the wrong name.
 
     Args:
         probability: `(N, L)`, calibrated.
@@ -98,16 +99,15 @@ def choose_thresholds(
         families: Family id to its label ids.
         config: Rates and floors.
     """
-    by_label = {
-        label: _pair(probability[wanted[:, j] == 0, j], config) for j, label in enumerate(labels)
-    }
+    nothing = probability[(wanted == 0).all(axis=1)]
+    by_label = {label: _pair(nothing[:, j], config) for j, label in enumerate(labels)}
     by_family = {}
     for key, members in families.items():
         columns = [labels.index(label) for label in members]
         own = None
         if len(columns) > 1:
-            joint = np.array([family_probability(list(row)) for row in probability[:, columns]])
-            own = _pair(joint[(wanted[:, columns] == 0).all(1)], config)
+            joint = np.array([family_probability(list(row)) for row in nothing[:, columns]])
+            own = _pair(joint, config)
         by_family[key] = FamilySpec(tuple(members), own)
     return by_label, by_family
 
