@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import noise, tiny_spec
+from conftest import noise
 from PIL import Image
 from test_train import row
 
 from faunalens.labels import load_labels
+from faunalens.model import Model
 from faunalens_train.cache import open_cache
 from faunalens_train.calibrate import Calibration
-from faunalens_train.config import ConfigError, NetConfig, TrainConfig, config_from_dict
+from faunalens_train.config import ConfigError, NetConfig, config_from_dict
+from faunalens_train.evaluate import family_members
 from faunalens_train.export import ExportError, ExportNet, Parity, check_gate
 from faunalens_train.net import FaunaNet
 
@@ -138,6 +140,7 @@ def test_pypi_weights_know_imagenet() -> None:
     assert float(torch.nn.functional.cosine_similarity(features[:1], features[1:])) < 0.9
 
 
-def test_config_and_spec_agree_on_families() -> None:
-    assert isinstance(config_from_dict({"data": DATA}), TrainConfig)
-    assert set(tiny_spec().families) == {family.id for family in load_labels().families}
+def test_shipped_model_has_the_labels_and_families_of_the_list() -> None:
+    spec, known = Model.shipped().spec, load_labels()
+    assert spec.labels == known.ids
+    assert {key: list(family.labels) for key, family in spec.families.items()} == family_members()

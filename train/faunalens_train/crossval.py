@@ -40,7 +40,7 @@ def crossval(
 
     Args:
         by: `source` (no source in both training and test) or `group`.
-        jobs: Folds trained at a time, each with an equal share of the threads.
+        jobs: Folds trained at a time, each with `fit.threads` threads (1 if that is 0).
         cache: Folder for cached views; inside `out` if None.
         report: Told when a fold is done.
 
