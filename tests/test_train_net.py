@@ -42,16 +42,20 @@ def test_gate(parity: Parity, passes: bool) -> None:
             check_gate(parity)
 
 
-def test_network_and_its_export_form_agree() -> None:
+@pytest.mark.parametrize(("levels", "cells"), [(1, 2), (2, 2), (4, 4)])
+def test_network_and_its_export_form_agree(levels: int, cells: int) -> None:
     torch.manual_seed(0)
-    net = FaunaNet(NetConfig(pretrained=False, size_px=64), len(LABELS)).eval()
+    config = NetConfig(pretrained=False, size_px=64, levels=levels)
+    net = FaunaNet(config, len(LABELS)).eval()
     calibration = Calibration(1.7, tuple(float(i) / 10 for i in range(len(LABELS))))
     images = torch.from_numpy(np.stack([noise(64, 64, seed) for seed in range(2)]))
     with torch.no_grad():
         probability, embedding, evidence = ExportNet(net, calibration)(images)
         wanted = calibration.probability(net(images).numpy())
     assert np.abs(probability.numpy() - wanted).max() < 1e-5
-    assert evidence.shape == (2, len(LABELS), 2, 2)
+    bias = torch.logit(probability.double()) - evidence.mean((2, 3))
+    assert evidence.shape == (2, len(LABELS), cells, cells)
+    assert torch.allclose(bias[0], bias[1], atol=1e-3)
     assert embedding.norm(dim=1).numpy() == pytest.approx([1, 1], abs=1e-5)
 
 
@@ -71,8 +75,9 @@ def test_frozen_stages_stay_and_statistics_too() -> None:
     assert not any("running_" in key for key in changed)
 
 
-def test_training_may_start_from_the_frozen_stages_output() -> None:
-    net = FaunaNet(NetConfig(pretrained=False, size_px=64, dropout=0), 3)
+@pytest.mark.parametrize("levels", [1, 4])
+def test_training_may_start_from_the_frozen_stages_output(levels: int) -> None:
+    net = FaunaNet(NetConfig(pretrained=False, size_px=64, dropout=0, levels=levels), 3)
     images = torch.from_numpy(np.stack([noise(64, 64, seed) for seed in range(2)]))
     with torch.no_grad():
         whole = net.eval()(images)
@@ -88,11 +93,12 @@ def test_cached_views_do_not_depend_on_workers(tmp_path: Path) -> None:
     base = config_from_dict(
         {"data": DATA, "net": {"pretrained": False, "size_px": 32}, "fit": {"cached_views": 3}}
     )
+    cells = {one.sha256: ("train", 0, 0) for one in rows}
     caches = []
     for workers in (0, 2):
         config = dataclasses.replace(base, fit=dataclasses.replace(base.fit, workers=workers))
         torch.manual_seed(0)  # the weights are random here
-        cache = open_cache(config, rows, tmp_path, tmp_path / f"cache{workers}")
+        cache = open_cache(config, rows, cells, tmp_path, tmp_path / f"cache{workers}")
         assert cache is not None
         caches.append(cache)
     stored = [cache.stored for cache in caches]
@@ -104,7 +110,7 @@ def test_cached_views_do_not_depend_on_workers(tmp_path: Path) -> None:
     assert np.array_equal(plain.numpy(), stored[0][4, 0])
     with pytest.raises(ConfigError, match="frozen_stages"):
         nothing = dataclasses.replace(base, net=dataclasses.replace(base.net, frozen_stages=0))
-        open_cache(nothing, rows, tmp_path, tmp_path)
+        open_cache(nothing, rows, cells, tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +121,8 @@ def test_cached_views_do_not_depend_on_workers(tmp_path: Path) -> None:
         ({"backbone": "vit_tiny_patch16_224", "pretrained": False, "frozen_stages": 0,
           "size_px": 224}, "convolutional"),
         ({"pretrained": False, "frozen_stages": 9}, "not possible"),
+        ({"pretrained": False, "levels": 5}, "use 4 or less"),
+        ({"pretrained": False, "levels": 4, "size_px": 80}, "multiple of 32"),
     ],
 )  # fmt: skip
 def test_networks_that_cannot_be_used(change: dict[str, Any], message: str) -> None:

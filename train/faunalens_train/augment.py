@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 from torchvision.transforms import InterpolationMode, v2
 
 from faunalens_train.config import AugmentConfig
+from faunalens_train.draw import chance, integer, uniform
 
 _WORDS = (
     "SALE", "NEW", "VINTAGE", "RARE", "antique", "50% OFF", "DM me", "for sale", "à vendre",
@@ -19,25 +19,20 @@ _WORDS = (
 
 
 class AdvertAugment:
-    """`(H, W, 3)` uint8 RGB photo to a changed one, about `size_px` square.
-
-    Random numbers come from torch's global generator, so that a run's seed repeats them and each
-    worker of a loader draws its own.
-    """
+    """`(H, W, 3)` uint8 RGB photo to a changed one, about `size_px` square."""
 
     def __init__(self, config: AugmentConfig, size_px: int) -> None:
-        # The crop comes first: all that follows then works on a small picture.
-        self._steps: list[Callable[[Image.Image], Image.Image]] = [
-            _some(
-                config.crop_p,
-                v2.RandomResizedCrop(
-                    size_px,
-                    scale=(config.crop_min_area, 1.0),
-                    ratio=(1 / config.aspect, config.aspect),
-                    interpolation=InterpolationMode.BICUBIC,
-                    antialias=True,
-                ),
+        self._crop = _some(
+            config.crop_p,
+            v2.RandomResizedCrop(
+                size_px,
+                scale=(config.crop_min_area, 1.0),
+                ratio=(1 / config.aspect, config.aspect),
+                interpolation=InterpolationMode.BICUBIC,
+                antialias=True,
             ),
+        )
+        self._steps: list[Callable[[Image.Image], Image.Image]] = [
             v2.Resize((size_px, size_px), InterpolationMode.BICUBIC, antialias=True),
             v2.RandomHorizontalFlip(config.flip_p),
             _some(config.frame_p, ScreenshotFrame()),
@@ -57,9 +52,17 @@ class AdvertAugment:
             _some(config.jpeg_p, v2.JPEG((config.jpeg_min_quality, 95))),
         ]
 
-    def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Change one photo; the result is uint8 RGB, `size_px` square."""
+    def __call__(
+        self, pixels: npt.NDArray[np.uint8], *, crop: bool = True
+    ) -> npt.NDArray[np.uint8]:
+        """Change one photo; the result is uint8 RGB, `size_px` square.
+
+        Args:
+            crop: False keeps all of the photo, whose object may be small and at its edge.
+        """
         image = Image.fromarray(pixels)
+        if crop:  # first: all that follows then works on a small picture
+            image = self._crop(image)
         for step in self._steps:
             image = step(image)
         return np.asarray(image)
@@ -70,13 +73,13 @@ class ScreenshotFrame:
 
     def __call__(self, image: Image.Image) -> Image.Image:
         width, height = image.size
-        shade = (0, 18, 32, 245, 255)[_integer(5)]
+        shade = (0, 18, 32, 245, 255)[integer(5)]
         screen = Image.new("RGB", image.size, (shade,) * 3)
-        top, bottom = (int(height * _uniform(0, 0.16)) for _ in range(2))
-        left = int(width * _uniform(0, 0.12)) if _chance(0.5) else 0
+        top, bottom = (int(height * uniform(0, 0.16)) for _ in range(2))
+        left = int(width * uniform(0, 0.12)) if chance(0.5) else 0
         inner = image.resize((width - 2 * left, height - top - bottom))
         screen.paste(inner, (left, top))
-        if top > 12 and _chance(0.6):
+        if top > 12 and chance(0.6):
             ink = (255 - shade,) * 3
             ImageDraw.Draw(screen).text((6, 2), _words(), fill=ink, font=_font(top - 4))
         return screen
@@ -89,12 +92,12 @@ class TextOverlay:
         width, height = image.size
         layer = Image.new("RGBA", image.size)
         draw = ImageDraw.Draw(layer)
-        for _ in range(1 + _integer(3)):
-            size = int(height * _uniform(0.05, 0.16))
-            at = (int(width * _uniform(-0.1, 0.7)), int(height * _uniform(0, 0.9)))
-            ink = tuple(_integer(256) for _ in range(3))
-            strength = int(_uniform(90, 255))
-            if _chance(0.25):
+        for _ in range(1 + integer(3)):
+            size = int(height * uniform(0.05, 0.16))
+            at = (int(width * uniform(-0.1, 0.7)), int(height * uniform(0, 0.9)))
+            ink = tuple(integer(256) for _ in range(3))
+            strength = int(uniform(90, 255))
+            if chance(0.25):
                 bar = (at[0] - 4, at[1] - 2, at[0] + size * 6, at[1] + size + 4)
                 draw.rectangle(bar, fill=(*(255 - c for c in ink), strength))
             draw.text(at, _words(), fill=(*ink, strength), font=_font(size))
@@ -105,9 +108,9 @@ class ColourCast:
     """Lamp light, a wrong white balance, a phone's filter: gains per channel and a gamma."""
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        gamma = 2 ** _uniform(-0.5, 0.5)
+        gamma = 2 ** uniform(-0.5, 0.5)
         ramp = (np.arange(256) / 255.0) ** gamma
-        tables = [np.clip(ramp * _uniform(0.75, 1.2) * 255, 0, 255) for _ in range(3)]
+        tables = [np.clip(ramp * uniform(0.75, 1.2) * 255, 0, 255) for _ in range(3)]
         return image.point([int(v) for table in tables for v in table])
 
 
@@ -119,10 +122,10 @@ class Rescale:
 
     def __call__(self, image: Image.Image) -> Image.Image:
         side = min(image.size)
-        small = int(_uniform(min(self.min_px, side), side))
+        small = int(uniform(min(self.min_px, side), side))
         filters = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.BOX)
-        return image.resize((small, small), filters[_integer(3)]).resize(
-            image.size, filters[_integer(2)]
+        return image.resize((small, small), filters[integer(3)]).resize(
+            image.size, filters[integer(2)]
         )
 
 
@@ -145,20 +148,8 @@ class _AsModule(nn.Module):
         return out
 
 
-def _uniform(low: float, high: float) -> float:
-    return low + (high - low) * float(torch.rand(()))
-
-
-def _integer(below: int) -> int:
-    return int(torch.randint(below, ()))
-
-
-def _chance(share: float) -> bool:
-    return float(torch.rand(())) < share
-
-
 def _words() -> str:
-    return _WORDS[_integer(len(_WORDS))]
+    return _WORDS[integer(len(_WORDS))]
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

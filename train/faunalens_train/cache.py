@@ -7,7 +7,7 @@ every epoch and in every fold of a cross-validation.
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,8 @@ from faunalens.preprocess import preprocess
 from faunalens.spec import ResizeRule
 from faunalens_data.manifest import fingerprint
 from faunalens_data.row import Row
-from faunalens_train.augment import AdvertAugment
 from faunalens_train.config import ConfigError, TrainConfig
+from faunalens_train.dataset import Cell, TrainingViews
 from faunalens_train.net import FaunaNet
 
 _BATCH = 8  # pictures, each with all its views
@@ -70,7 +70,11 @@ class CachedViews(Dataset[tuple[Tensor, int]]):
 
 
 def open_cache(
-    config: TrainConfig, rows: Sequence[Row], images: Path, folder: Path
+    config: TrainConfig,
+    rows: Sequence[Row],
+    cells: Mapping[str, Cell],
+    images: Path,
+    folder: Path,
 ) -> ViewCache | None:
     """The cache for a configuration, made if it is not in `folder` yet; None if not asked for.
 
@@ -82,32 +86,37 @@ def open_cache(
     if not config.net.frozen_stages:
         raise ConfigError("fit.cached_views needs net.frozen_stages above 0")
     what = config.to_dict()
+    frozen = {name: what["net"][name] for name in ("backbone", "size_px", "frozen_stages")}
+    places = [cells[row.sha256] for row in rows]
     key = json.dumps(
-        [fingerprint(rows), what["net"], what["augment"], config.seed, config.fit.cached_views],
+        [fingerprint(rows), places, frozen, what["augment"], config.seed, config.fit.cached_views],
         sort_keys=True,
     )
     path = folder / f"views-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     if not path.exists():
-        _fill(config, rows, images, path)
+        _fill(config, rows, TrainingViews(config, rows, cells, images), images, path)
     return ViewCache(np.load(path, mmap_mode="r", allow_pickle=False), rows)
 
 
-def _fill(config: TrainConfig, rows: Sequence[Row], images: Path, path: Path) -> None:
+def _fill(
+    config: TrainConfig, rows: Sequence[Row], views: TrainingViews, images: Path, path: Path
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     net = FaunaNet(config.net, 1).train()
     net.amp_frozen = config.fit.autocast != "off"
-    loader = DataLoader(_AllViews(config, rows, images), _BATCH, num_workers=config.fit.workers)
+    every = _AllViews(config, rows, views, images)
+    loader = DataLoader(every, _BATCH, num_workers=config.fit.workers)
     part = path.with_suffix(".part")
     stored = None
     done = 0
     with torch.inference_mode():
         for photos in tqdm(loader, desc="frozen stages", unit="batch", disable=None):
-            count, views = photos.shape[:2]  # (B, 1 + V, S, S, 3)
+            count = len(photos)  # (B, 1 + V, S, S, 3)
             out = net.frozen(photos.flatten(0, 1)).half().numpy()
             if stored is None:
-                shape = (len(rows), views, *out.shape[1:])
+                shape = (len(rows), photos.shape[1], *out.shape[1:])
                 stored = np.lib.format.open_memmap(part, "w+", np.float16, shape)
-            stored[done : done + count] = out.reshape(count, views, *out.shape[1:])
+            stored[done : done + count] = out.reshape(count, -1, *out.shape[1:])
             done += count
     assert stored is not None
     stored.flush()
@@ -117,20 +126,23 @@ def _fill(config: TrainConfig, rows: Sequence[Row], images: Path, path: Path) ->
 class _AllViews(Dataset[Tensor]):
     """Rows as `(1 + V, S, S, 3)` uint8 RGB: the plain photo, then V augmented views."""
 
-    def __init__(self, config: TrainConfig, rows: Sequence[Row], images: Path) -> None:
+    def __init__(
+        self, config: TrainConfig, rows: Sequence[Row], views: TrainingViews, images: Path
+    ) -> None:
         self.config = config
         self.rows = rows
+        self.views = views
         self.images = images
         self.rule = ResizeRule(config.net.size_px)
-        self.augment = AdvertAugment(config.augment, config.net.size_px)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Tensor:
-        pixels = decode(read_file(self.images / self.rows[index].file).data).pixels
+        row = self.rows[index]
+        pixels = decode(read_file(self.images / row.file).data).pixels
         # A seed per picture: the views do not depend on how many workers share the work.
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(self.config.seed * 1_000_003 + index)
-            views = [self.augment(pixels) for _ in range(self.config.fit.cached_views)]
+            views = [self.views(pixels, row) for _ in range(self.config.fit.cached_views)]
         return torch.from_numpy(np.stack([preprocess(v, self.rule) for v in (pixels, *views)]))

@@ -43,6 +43,8 @@ class NetConfig:
         pretrained: False starts from random weights.
         size_px: Side of the square input.
         frozen_stages: Leading stages that keep their ImageNet weights; 0 trains everything.
+        levels: How many maps the head sees: 1 the final one, 2 also the output of the last stage,
+            and so on back to that of the last frozen stage.
         dropout: Before the linear head, 0 to 1.
     """
 
@@ -50,13 +52,20 @@ class NetConfig:
     pretrained: bool = True
     size_px: int = 224
     frozen_stages: int = 4
+    levels: int = 1
     dropout: float = 0.2
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What adverts do to photos. Numbers ending in `_p` are chances per photo."""
+    """What adverts do to photos. Numbers ending in `_p` are chances per photo.
 
+    Attributes:
+        swap_p: Chance of another backdrop behind an object that stands before a plain one; such a
+            photo is not cropped.
+    """
+
+    swap_p: float = 0.5
     crop_min_area: float = 0.3
     crop_p: float = 0.9
     aspect: float = 1.6
@@ -178,6 +187,7 @@ class TrainConfig:
         _check(0 < self.fit.wise <= 1, "fit.wise", "above 0 to 1")
         _check(0 <= self.fit.smoothing <= 0.2, "fit.smoothing", "0 to 0.2")
         _check(32 <= self.net.size_px <= 1024, "net.size_px", "32 to 1024")
+        _check(self.net.levels >= 1, "net.levels", "1 or more")
         _check(0 <= self.balance.negative_share < 1, "balance.negative_share", "0 to below 1")
         limits = self.thresholds
         _check(

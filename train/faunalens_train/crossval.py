@@ -17,7 +17,7 @@ from faunalens_data.row import Row
 from faunalens_data.split import read_splits
 from faunalens_train.cache import open_cache
 from faunalens_train.config import TrainConfig
-from faunalens_train.dataset import targets
+from faunalens_train.dataset import split_cells, targets
 from faunalens_train.fit import fit
 from faunalens_train.metrics import label_metrics
 from faunalens_train.run import METRICS, RunError, load_logits, write_json
@@ -48,12 +48,14 @@ def crossval(
         Pooled metrics; also written to `out`/metrics.json.
     """
     scheme = SCHEMES[by]
-    folds = sorted({getattr(split, scheme) for split in read_splits(Path(config.data.splits))})
+    splits = read_splits(Path(config.data.splits))
+    folds = sorted({getattr(split, scheme) for split in splits})
     out.mkdir(parents=True, exist_ok=True)
     config = replace(config, fit=replace(config.fit, threads=config.fit.threads or 1))
     cache = cache or out / "cache"
     dataset = load_rows(config.data.manifest, images=config.data.images or None)
-    open_cache(config, dataset.rows, dataset.images, cache)  # once, before the folds share it
+    # Once, before the folds share it.
+    open_cache(config, dataset.rows, split_cells(splits), dataset.images, cache)
     todo = [fold for fold in folds if not (out / f"fold{fold}" / METRICS).exists()]
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         started = [

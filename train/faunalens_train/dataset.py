@@ -1,7 +1,7 @@
 """Manifest rows to tensors, and how often each row is drawn."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,14 @@ from faunalens.preprocess import preprocess
 from faunalens.spec import ResizeRule
 from faunalens_data.manifest import fingerprint, load_rows
 from faunalens_data.row import Row
-from faunalens_data.split import Scheme, held_out_rows, read_splits, training_rows
+from faunalens_data.split import Scheme, Split, held_out_rows, read_splits, training_rows
 from faunalens_train.augment import AdvertAugment
-from faunalens_train.config import BalanceConfig, ConfigError, DataConfig
+from faunalens_train.backdrop import BackdropSwap, Donors
+from faunalens_train.config import BalanceConfig, ConfigError, DataConfig, TrainConfig
+from faunalens_train.draw import chance
+
+Cell = tuple[str, int, int]
+"""What every split says of a row: its part, its fold by group and its fold by source."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Parts:
     Attributes:
         train, val, test: Rows; `val` never trains, `test` is never looked at before the end.
         every: All rows of the manifest, in its order.
+        cells: Hash of a row to its place in every split.
         images: Folder that the rows' files lie in.
         fingerprint: Of the whole manifest.
     """
@@ -36,6 +42,7 @@ class Parts:
     val: list[Row]
     test: list[Row]
     every: list[Row]
+    cells: dict[str, Cell]
     images: Path
     fingerprint: str
 
@@ -77,6 +84,7 @@ def load_parts(config: DataConfig, labels: Sequence[str], held_out: str) -> Part
         val=usable(val),
         test=usable(test),
         every=dataset.rows,
+        cells=split_cells(splits),
         images=dataset.images,
         fingerprint=fingerprint(dataset.rows),
     )
@@ -88,6 +96,11 @@ def load_parts(config: DataConfig, labels: Sequence[str], held_out: str) -> Part
         raise ConfigError(f"no training picture of {', '.join(sorted(missing))}")
     # A fold may hold the only source of a label: its recall there is then what ignorance gives.
     return parts
+
+
+def split_cells(splits: Sequence[Split]) -> dict[str, Cell]:
+    """Hash of each row to its place in every split."""
+    return {s.sha256: (s.part, s.group_fold, s.source_fold) for s in splits}
 
 
 def targets(
@@ -104,6 +117,32 @@ def targets(
     return out
 
 
+class TrainingViews:
+    """Changed views of a photo, as training sees it.
+
+    Args:
+        config: What may change, and the size of the result.
+        rows: The rows that may be seen, also behind another row's object.
+        cells: See `Parts`.
+        images: Folder that the rows' files lie in.
+    """
+
+    def __init__(
+        self, config: TrainConfig, rows: Sequence[Row], cells: Mapping[str, Cell], images: Path
+    ) -> None:
+        self._swap_p = config.augment.swap_p
+        self._swap = BackdropSwap(Donors(rows, cells, images), config.net.size_px)
+        self._advert = AdvertAugment(config.augment, config.net.size_px)
+
+    def __call__(self, pixels: npt.NDArray[np.uint8], row: Row) -> npt.NDArray[np.uint8]:
+        """`(H, W, 3)` uint8 RGB of `row` to `(S, S, 3)`, by torch's generator."""
+        if chance(self._swap_p):
+            moved = self._swap(pixels, row)
+            if moved is not None:
+                return self._advert(moved, crop=False)
+        return self._advert(pixels)
+
+
 class PhotoDataset(Dataset[tuple[Tensor, int]]):
     """Rows as `(S, S, 3)` uint8 RGB tensors with their position.
 
@@ -111,7 +150,7 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
     leaving it out would change what a figure means.
 
     Args:
-        augment: None for the plain pre-processing of the product.
+        views: None for the plain pre-processing of the product.
     """
 
     def __init__(
@@ -119,20 +158,21 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
         rows: Sequence[Row],
         images: Path,
         rule: ResizeRule,
-        augment: AdvertAugment | None = None,
+        views: TrainingViews | None = None,
     ) -> None:
         self.rows = rows
         self.images = images
         self.rule = rule
-        self.augment = augment
+        self.views = views
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        pixels = decode(read_file(self.images / self.rows[index].file).data).pixels
-        if self.augment is not None:
-            pixels = self.augment(pixels)
+        row = self.rows[index]
+        pixels = decode(read_file(self.images / row.file).data).pixels
+        if self.views is not None:
+            pixels = self.views(pixels, row)
         # A copy: torch warns of Pillow's read-only memory.
         return torch.from_numpy(np.array(preprocess(pixels, self.rule))), index
 

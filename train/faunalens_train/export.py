@@ -56,8 +56,8 @@ class Parity:
 class ExportNet(nn.Module):
     """`(N, S, S, 3)` uint8 to (probability, embedding, evidence), calibration folded in.
 
-    evidence is the head as a 1x1 convolution scaled by the calibration's slope, so its mean over
-    the map plus one number per label is the logit of the probability.
+    evidence is the head as a 1x1 convolution on each map, scaled by the calibration's slope, summed
+    on the grid of the finest; its mean plus one number per label is the logit of the probability.
     """
 
     def __init__(self, net: FaunaNet, calibration: Calibration) -> None:
@@ -65,16 +65,25 @@ class ExportNet(nn.Module):
         self.net = net.eval()
         offset = torch.tensor(calibration.offset)
         weight = net.head.weight.detach() * calibration.slope
-        self.weight = nn.Parameter(weight[:, :, None, None], requires_grad=False)
+        self.weights = nn.ParameterList(
+            nn.Parameter(part[:, :, None, None], requires_grad=False)
+            for part in torch.split(weight, list(net.widths), 1)
+        )
         bias = net.head.bias.detach() * calibration.slope + offset
         self.bias = nn.Parameter(bias.float(), requires_grad=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        features = self.net.features(images)
-        evidence = functional.conv2d(features, self.weight)
+        maps = self.net.maps(images)
+        finest = maps[0].shape[2]
+        evidence = torch.zeros(())
+        for found, weight in zip(maps, self.weights, strict=True):
+            part = functional.conv2d(found, weight)
+            # Repeating cells a whole number of times leaves the mean, and so the logit, as it is.
+            times = finest // found.shape[2]
+            evidence = evidence + functional.interpolate(part, scale_factor=times, mode="nearest")
         probability = torch.sigmoid(evidence.mean((2, 3)) + self.bias)
-        embedding = functional.normalize(features.mean((2, 3)), dim=1)
-        return probability, embedding, evidence
+        pooled = torch.cat([found.mean((2, 3)) for found in maps], 1)
+        return probability, functional.normalize(pooled, dim=1), evidence
 
 
 def export(run: Path, out: Path) -> Parity:

@@ -18,10 +18,16 @@ from tqdm import tqdm
 from faunalens.labels import load_labels
 from faunalens.spec import ResizeRule
 from faunalens_train import run as folder
-from faunalens_train.augment import AdvertAugment
 from faunalens_train.cache import open_cache
 from faunalens_train.config import FitConfig, TrainConfig
-from faunalens_train.dataset import Parts, PhotoDataset, draw_weights, load_parts, targets
+from faunalens_train.dataset import (
+    Parts,
+    PhotoDataset,
+    TrainingViews,
+    draw_weights,
+    load_parts,
+    targets,
+)
 from faunalens_train.evaluate import assess
 from faunalens_train.metrics import RATES, label_metrics
 from faunalens_train.net import FaunaNet
@@ -66,7 +72,7 @@ def fit(
         torch.set_num_threads(config.fit.threads)
 
     rule = ResizeRule(config.net.size_px)
-    views = open_cache(config, parts.every, parts.images, cache or out / "cache")
+    views = open_cache(config, parts.every, parts.cells, parts.images, cache or out / "cache")
     train: Photos
     val: Photos
     test: Photos
@@ -78,8 +84,8 @@ def fit(
         train, val, test = (
             PhotoDataset(rows, parts.images, rule) for rows in (parts.train, parts.val, parts.test)
         )
-        augment = AdvertAugment(config.augment, config.net.size_px)
-        augmented = PhotoDataset(parts.train, parts.images, rule, augment)
+        changed = TrainingViews(config, parts.train, parts.cells, parts.images)
+        augmented = PhotoDataset(parts.train, parts.images, rule, changed)
     wanted = {
         name: targets(rows, labels, config.data.unknown)
         for name, rows in (("train", parts.train), ("val", parts.val), ("test", parts.test))

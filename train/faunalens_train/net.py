@@ -1,4 +1,4 @@
-"""The network: a timm backbone, global average pooling, one linear layer per label."""
+"""The network: a timm backbone, its maps at one or more depths averaged, one linear layer."""
 
 import importlib
 import inspect
@@ -21,14 +21,18 @@ _PYPI_WEIGHTS = {
 }
 # These weights expect x / 127.5 - 1, which timm's own configuration for the name also says.
 _HALF = (0.5, 0.5, 0.5)
+_FINAL = 2  # conv_head and bn2, after the last stage
 
 
 class FaunaNet(nn.Module):
     """uint8 photos to one logit per label.
 
-    The head is a 1x1 convolution on the feature map; as the mean of a linear map is the linear map
-    of the mean, pooling before or after it gives the same logits, and its output is an exact class
-    activation map (Zhou et al. 2016, arXiv:1512.04150).
+    The head is linear in the means of the maps; as the mean of a linear map is the linear map of
+    the mean, it may as well be a 1x1 convolution on each map before the mean, whose output is an
+    exact class activation map (Zhou et al. 2016, arXiv:1512.04150).
+
+    Maps from before the last stage say more of a surface, later ones more of what the thing is
+    (hypercolumns: Hariharan et al. 2015, arXiv:1411.5752).
 
     Args:
         config: Backbone and input size.
@@ -56,14 +60,20 @@ class FaunaNet(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         with torch.no_grad():
             size = config.size_px
-            features = self.eval().features(torch.zeros(1, size, size, 3, dtype=torch.uint8))
-        if features.ndim != 4:
+            maps = self.eval().maps(torch.zeros(1, size, size, 3, dtype=torch.uint8))
+        if maps[-1].ndim != 4:
             raise ConfigError(
-                f"net.backbone {config.backbone} gives {tuple(features.shape)}, expected a feature "
+                f"net.backbone {config.backbone} gives {tuple(maps[-1].shape)}, expected a feature "
                 "map (1, D, h, w); choose a convolutional backbone"
             )
-        self.width = int(features.shape[1])
-        self.head = nn.Linear(self.width, count)
+        self.widths = [int(found.shape[1]) for found in maps]
+        if any(maps[0].shape[2] % found.shape[2] for found in maps):
+            sides = ", ".join(str(found.shape[2]) for found in maps)
+            raise ConfigError(
+                f"net.size_px {size} gives maps of {sides} cells a side, expected the first to be "
+                "a multiple of the others; use a multiple of 32"
+            )
+        self.head = nn.Linear(sum(self.widths), count)
         self.amp_frozen = False
         if config.frozen_stages:
             for part in self._stages()[0]:
@@ -73,10 +83,20 @@ class FaunaNet(nn.Module):
         """`(N, S, S, 3)` uint8 RGB to `(N, 3, S, S)` float32 as the backbone expects it."""
         return (images.permute(0, 3, 1, 2).float() - self.mean) / self.std
 
-    def features(self, images: Tensor) -> Tensor:
-        """`(N, S, S, 3)` uint8 RGB to a feature map `(N, D, h, w)`."""
-        out: Tensor = self.backbone.forward_features(self.scaled(images))
-        return out
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """`(N, S, S, 3)` uint8 RGB to the maps `(N, D, h, w)` the head sees, final one last."""
+        if self.config.levels == 1:
+            return [self.backbone.forward_features(self.scaled(images))]
+        before, after = self._stages()
+        if self.config.levels > len(after) - _FINAL + 1:
+            raise ConfigError(
+                f"net.levels = {self.config.levels} is not possible with net.frozen_stages = "
+                f"{self.config.frozen_stages}; use {len(after) - _FINAL + 1} or less"
+            )
+        x = self.scaled(images)
+        for part in before:
+            x = part(x)
+        return self._tail(x)
 
     def frozen(self, images: Tensor) -> Tensor:
         """`(N, S, S, 3)` uint8 RGB to the output of the frozen stages `(N, C, h, w)` float32."""
@@ -93,11 +113,20 @@ class FaunaNet(nn.Module):
             batch: `(N, S, S, 3)` uint8 RGB, or `(N, C, h, w)` float32 from `frozen`.
         """
         if batch.dtype == torch.uint8 and not (self.training and self.config.frozen_stages):
-            return self.features(batch).float().mean((2, 3))
-        x = self.frozen(batch) if batch.dtype == torch.uint8 else batch
-        for part in self._stages()[1]:
+            maps = self.maps(batch)
+        else:
+            maps = self._tail(self.frozen(batch) if batch.dtype == torch.uint8 else batch)
+        return torch.cat([found.float().mean((2, 3)) for found in maps], 1)
+
+    def _tail(self, x: Tensor) -> list[Tensor]:
+        """Output of the frozen stages to the maps that the head sees."""
+        stages = self._stages()[1]
+        maps = [x]
+        for place, part in enumerate(stages):
             x = part(x)
-        return x.float().mean((2, 3))
+            if place < len(stages) - _FINAL:
+                maps.append(x)
+        return [*maps, x][-self.config.levels :]
 
     def forward(self, batch: Tensor) -> Tensor:
         """What `pooled` takes to logits `(N, L)` float32, not calibrated."""
