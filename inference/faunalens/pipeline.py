@@ -87,15 +87,23 @@ class Classifier:
         )
         return [next(judged) if isinstance(one, _Opened) else one for one in opened]
 
+    def model_input(self, data: bytes) -> tuple[Photo, npt.NDArray[np.uint8]]:
+        """The bytes of a photo file, decoded, and resized to `(S, S, 3)` by the model's rule.
+
+        Raises:
+            PhotoError: It cannot be decoded.
+        """
+        rule = self.model.spec.resize
+        photo = decode(data, at_least_px=_OVERSAMPLING * rule.size_px)
+        return photo, preprocess(photo.pixels, rule)
+
     def _open(self, photo: str | Path | bytes, source: str) -> "_Opened | Judgement":
         sha256 = None
         size = None
         try:
             file = FileBytes.of(photo) if isinstance(photo, bytes) else read_file(photo)
             size, sha256 = len(file.data), file.sha256
-            rule = self.model.spec.resize
-            decoded = decode(file.data, at_least_px=_OVERSAMPLING * rule.size_px)
-            return _Opened(source, sha256, size, decoded, preprocess(decoded.pixels, rule))
+            return _Opened(source, sha256, size, *self.model_input(file.data))
         except PhotoError as error:
             failure = Failure(error.kind, str(error))
         except Exception as error:  # a bug or a broken library must cost one photo, not the run

@@ -1,0 +1,193 @@
+"""`faunalens scan` against what people run today, as ratios measured in one call.
+
+    pip install -e '.[train]' nudenet==3.4.2
+    python tests/benchmarks/against_others.py [--sizes 640x480 1600x1200 4000x3000] [--rounds 3]
+
+Five ways over the same JPEGs on the same cores: (a) a plain loop of Pillow and timm in PyTorch,
+(b) that with a DataLoader, (c) NudeNet 3.4.2's `detect_batch`, (d) the bound: decoding alone and
+the network alone, on every core at once, added up. All take turns in each round, so a ratio holds
+whatever else the machine does; the photos per second do not travel. Where other work takes some of
+the cores, the ratio of processor time is the steadier one.
+
+The JPEGs are made from tests/photos, with the grain of a camera so that they weigh what photos
+weigh; start-up (imports, model, worker processes) is left out for every way.
+"""
+
+import argparse
+import io
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from itertools import cycle, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from peers import Setting, cpu_seconds
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+from faunalens import find_photos
+from faunalens.batch import available_cores
+from faunalens.model import Model
+
+HERE = Path(__file__).parent
+PHOTOS = HERE.parent / "photos"
+SIZES = ("640x480", "1600x1200", "4000x3000")
+_GRAIN = 5.0  # grey levels, standard deviation
+_QUALITY = 88
+# Photos that the fastest way gets; the slow ones get fewer, so that each takes seconds.
+_PIXELS = 2.4e9
+_PHOTOS = (240, 1500)  # fewest and most
+_SHARE = {"plain-loop": 0.12, "data-loader": 0.25, "nudenet": 0.25}
+PARTS = ("decode-alone", "network-alone")
+TITLES = {
+    "scan": "faunalens scan",
+    "plain-loop": "(a) plain loop, Pillow + timm",
+    "data-loader": "(b) with a DataLoader",
+    "nudenet": "(c) NudeNet 3.4.2 detect_batch",
+    "bound": "(d) the bound: decode + network",
+    "decode-alone": "    decode alone",
+    "network-alone": "    network alone",
+}
+
+
+class Cost(NamedTuple):
+    """Seconds for a photo: on the clock with all cores, and of processor time on any core."""
+
+    clock: float
+    cpu: float
+
+
+_NOTHING = Cost(0.0, 0.0)
+
+
+def make_jpegs(folder: Path, width: int, height: int) -> list[str]:
+    """One JPEG per photo in tests/photos, cut to the size, with grain."""
+    rng = np.random.default_rng(0)
+    made = []
+    for source in find_photos([str(PHOTOS)]):
+        with Image.open(source) as image:
+            cut = ImageOps.fit(image.convert("RGB"), (width, height), Image.Resampling.BICUBIC)
+        grain = rng.standard_normal((height, width, 1), np.float32) * _GRAIN
+        pixels = np.clip(np.asarray(cut, np.float32) + grain, 0, 255).astype(np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "JPEG", quality=_QUALITY)
+        path = folder / f"{Path(source).stem}.jpg"
+        path.write_bytes(buffer.getvalue())
+        made.append(str(path))
+    return made
+
+
+def scan_cost(paths: Sequence[str], cores: int, start: Cost = _NOTHING) -> Cost:
+    """Of a photo through the command line; `start` (of all photos together) is taken off."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for number, path in enumerate(paths):
+            (Path(scratch) / f"{number:06}.jpg").symlink_to(path)
+        command = [sys.executable, "-m", "faunalens", "scan", scratch, "--quiet"]
+        started, busy = time.perf_counter(), cpu_seconds()
+        done = subprocess.run(
+            [*command, "--workers", str(cores)], stdout=subprocess.PIPE, text=True, check=True
+        )
+        clock, cpu = time.perf_counter() - started, cpu_seconds() - busy
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    if len(records) != len(paths) or any(record["status"] != "ok" for record in records):
+        raise SystemExit("the scan did not judge every photo; its speed means nothing")
+    return Cost((clock - start.clock) / len(paths), (cpu - start.cpu) / len(paths))
+
+
+def start_cost(paths: Sequence[str], cores: int) -> Cost:
+    """Of the start of a scan: of one photo for each worker, twice, the better."""
+    costs = [scan_cost(paths[:cores], cores) for _ in range(2)]
+    return Cost(min(c.clock for c in costs) * cores, min(c.cpu for c in costs) * cores)
+
+
+def peer_cost(way: str, paths: Sequence[str], setting: Setting, copies: int = 1) -> Cost:
+    """Of a photo through a way of `peers.py`, in `copies` processes at once."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as listing:
+        listing.write("\n".join(paths))
+        listing.flush()
+        command = [sys.executable, str(HERE / "peers.py"), way, listing.name]
+        for name, value in asdict(setting).items():
+            command += [f"--{name}", str(value)]
+        running = [
+            subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(copies)
+        ]
+        outputs = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        raise SystemExit(f"{way} failed; it needs: pip install -e '.[train]' nudenet==3.4.2")
+    clocks, cpus = zip(*(map(float, output.split()[-2:]) for output in outputs), strict=True)
+    return Cost(1 / sum(1 / clock for clock in clocks), statistics.mean(cpus))
+
+
+def one_round(jpegs: Sequence[str], count: int, setting: Setting) -> dict[str, Cost]:
+    """What a photo costs by every way, one after the other."""
+
+    def some(share: float) -> list[str]:
+        return list(islice(cycle(jpegs), max(len(jpegs), round(count * share))))
+
+    start = start_cost(jpegs, setting.cores)
+    before = scan_cost(some(1), setting.cores, start)
+    costs = {way: peer_cost(way, some(share), setting) for way, share in _SHARE.items()}
+    one_core = replace(setting, cores=1)
+    for part in PARTS:
+        costs[part] = peer_cost(part, some(1 / setting.cores), one_core, copies=setting.cores)
+    costs["bound"] = Cost(*map(sum, zip(*(costs[part] for part in PARTS), strict=True)))
+    after = scan_cost(some(1), setting.cores, start)  # before and after: drift cancels
+    costs["scan"] = Cost(*map(statistics.mean, zip(before, after, strict=True)))
+    return costs
+
+
+def show(size: str, weight_kb: float, rounds: Sequence[Mapping[str, Cost]]) -> None:
+    """The table of one size: the median ratio, and the lowest and highest of the rounds."""
+    print(f"\n{size}, {weight_kb:,.0f} kB a photo    photos/s      scan is x      by CPU time x")
+    for way, title in TITLES.items():
+        clock = _ratios(cost[way].clock / cost["scan"].clock for cost in rounds)
+        cpu = _ratios(cost[way].cpu / cost["scan"].cpu for cost in rounds)
+        rate = 1 / statistics.median(cost[way].clock for cost in rounds)
+        print(f"  {title:32} {rate:7.1f}   {clock}   {cpu}", flush=True)
+
+
+def _ratios(values: Iterable[float]) -> str:
+    ordered = sorted(values)
+    return f"{statistics.median(ordered):5.2f} ({ordered[0]:.2f}-{ordered[-1]:.2f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", default=SIZES, help="such as 1600x1200")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cores", type=int, default=available_cores())
+    parser.add_argument("--backbone", help="timm's name; by default after the shipped model's")
+    parser.add_argument("--json", type=Path, help="also write every rate to this file")
+    options = parser.parse_args()
+    model = Model()
+    name = re.search(r"lite\d", model.spec.name)
+    backbone = options.backbone or f"tf_efficientnet_{name[0] if name else 'lite0'}"
+    setting = Setting(backbone, model.spec.resize.size_px, options.cores)
+    print(f"{model.spec.name} against {setting}, {options.rounds} rounds")
+    everything = {}
+    for size in options.sizes:
+        width, height = (int(part) for part in size.split("x"))
+        count = round(np.clip(_PIXELS / (width * height), *_PHOTOS))
+        with tempfile.TemporaryDirectory() as folder:
+            jpegs = make_jpegs(Path(folder), width, height)
+            weight = statistics.mean(Path(path).stat().st_size for path in jpegs) / 1000
+            rounds = [
+                one_round(jpegs, count, setting)
+                for _ in tqdm(range(options.rounds), size, unit=" rounds", disable=None)
+            ]
+        show(size, weight, rounds)
+        everything[size] = rounds
+    if options.json:
+        options.json.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
