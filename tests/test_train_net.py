@@ -121,7 +121,7 @@ def test_cached_views_do_not_depend_on_workers(tmp_path: Path) -> None:
         ({"backbone": "vit_tiny_patch16_224", "pretrained": False, "frozen_stages": 0,
           "size_px": 224}, "convolutional"),
         ({"pretrained": False, "frozen_stages": 9}, "not possible"),
-        ({"pretrained": False, "levels": 5}, "use 4 or less"),
+        ({"pretrained": False, "levels": 6}, "use 5 or less"),
         ({"pretrained": False, "levels": 4, "size_px": 80}, "multiple of 32"),
     ],
 )  # fmt: skip

@@ -88,10 +88,10 @@ class FaunaNet(nn.Module):
         if self.config.levels == 1:
             return [self.backbone.forward_features(self.scaled(images))]
         before, after = self._stages()
-        if self.config.levels > len(after) - _FINAL + 1:
+        if self.config.levels > len(after) - _FINAL + 2:
             raise ConfigError(
                 f"net.levels = {self.config.levels} is not possible with net.frozen_stages = "
-                f"{self.config.frozen_stages}; use {len(after) - _FINAL + 1} or less"
+                f"{self.config.frozen_stages}; use {len(after) - _FINAL + 2} or less"
             )
         x = self.scaled(images)
         for part in before:
