@@ -1,7 +1,7 @@
 """The ONNX model: uint8 photos in, probabilities, embedding and evidence out."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faunalens.errors import ModelError
+from faunalens.onnx_file import check_file
 from faunalens.spec import METADATA_KEY, ModelSpec
 
 INPUT = "image"
@@ -68,13 +69,16 @@ class Model:
             content = self.path.read_bytes()
         except OSError as error:
             raise ModelError(f"cannot read model file {self.path}: {error.strerror}") from error
+        try:
+            metadata = check_file(content)
+        except ModelError as error:
+            raise ModelError(f"{self.path} {error}") from error
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            # From bytes, not from the path: a file that names external data cannot make
-            # onnxruntime open other files of this machine.
+            # From bytes, not from the path: what was checked is what runs.
             self._session = ort.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
             )
@@ -82,7 +86,7 @@ class Model:
             reason = str(error).splitlines()[0]
             raise ModelError(f"{self.path} is not a usable ONNX model: {reason}") from error
         self._content_sha256 = hashlib.sha256(content).hexdigest()
-        self.spec = self._read_spec()
+        self.spec = self._read_spec(metadata)
         self._check_contract()
         self._outputs = [*OUTPUTS, *(name for name, has in self._optional().items() if has)]
 
@@ -124,8 +128,8 @@ class Model:
         found = self._session.run(self._outputs, {INPUT: images})
         return Prediction(**dict(zip(self._outputs, found, strict=True)))
 
-    def _read_spec(self) -> ModelSpec:
-        text = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    def _read_spec(self, metadata: Mapping[str, str]) -> ModelSpec:
+        text = metadata.get(METADATA_KEY)
         if text is None:
             raise ModelError(
                 f"{self.path} has no {METADATA_KEY!r} metadata; expected a file written by "
