@@ -155,12 +155,13 @@ def decide(
             candidates.append((Decision(verdict, likeliest, key, probability, rule), False))
     # Of equally strong verdicts a label beats a family (it says more), then the likelier wins.
     best = max(candidates, key=lambda c: (c[0].verdict.strength, c[1], c[0].probability))[0]
-    if best.verdict is Verdict.ALERT and novelty is not None and spec.novelty is not None:
-        # NaN is not below the threshold, and so no reason to trust the alert.
-        if not novelty < spec.novelty.threshold:
-            why = f"unlike known photos: novelty {novelty:.3g} >= {spec.novelty.threshold:.3g}"
-            return replace(best, verdict=Verdict.REVIEW, rule=f"{best.rule}, but {why}")
-    return best
+    if best.verdict is not Verdict.ALERT or novelty is None or spec.novelty is None:
+        return best
+    if novelty < spec.novelty.threshold:
+        return best
+    # NaN comes here too: it is no reason to trust an alert.
+    why = f"unlike known photos: novelty {novelty:.3g} >= {spec.novelty.threshold:.3g}"
+    return replace(best, verdict=Verdict.REVIEW, rule=f"{best.rule}, but {why}")
 
 
 def _judge(who: str, probability: float, thresholds: Thresholds) -> tuple[Verdict, str]:
