@@ -6,7 +6,7 @@ The JSON object in the ONNX file's `metadata_props["faunalens"]` is the only cop
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from faunalens.errors import ModelError
@@ -89,6 +89,55 @@ class FamilySpec:
 
 
 @dataclass(frozen=True)
+class SecondModel:
+    """A sharper model that judges again the photos that leave the first one in doubt.
+
+    Its logit and the first one's are joined, per label: `weights[0] * first + weights[1] * second +
+    offset[label]`.
+
+    Attributes:
+        file: Name of the model file, which lies beside the first one's.
+        sha256: Of that file.
+        doubt: Label id to the first model's probability at and above which a photo is judged again.
+        weights: Of the first and the second logit, each 0 or more.
+        offset: One per label, in label order.
+        zoom_penalty: Taken from the joint logit of a part of a photo: of many parts the highest is
+            high by chance.
+        thresholds: Label id to its thresholds for joint probabilities.
+        families: Family id to its labels and thresholds for joint probabilities.
+    """
+
+    file: str
+    sha256: str
+    doubt: Mapping[str, float]
+    weights: tuple[float, float]
+    offset: tuple[float, ...]
+    zoom_penalty: float
+    thresholds: Mapping[str, Thresholds]
+    families: Mapping[str, FamilySpec]
+
+    def __post_init__(self) -> None:
+        if not self.file or any(sign in self.file for sign in "/\\:\0") or self.file[0] == ".":
+            raise ModelError(f"second.file must be the plain name of a file, found {self.file!r}")
+        if len(self.weights) != 2 or min(self.weights) < 0 or self.zoom_penalty < 0:
+            raise ModelError("second.weights must be two numbers, and none of them negative")
+
+    @classmethod
+    def from_raw(cls, raw: Mapping[str, Any]) -> Self:
+        """From the values of the metadata."""
+        return cls(
+            file=str(raw["file"]),
+            sha256=str(raw["sha256"]),
+            doubt={key: float(value) for key, value in raw["doubt"].items()},
+            weights=tuple(float(value) for value in raw["weights"]),  # type: ignore[arg-type]
+            offset=tuple(float(value) for value in raw["offset"]),
+            zoom_penalty=float(raw["zoom_penalty"]),
+            thresholds={key: _pair(value) for key, value in raw["thresholds"].items()},
+            families=_families(raw["families"]),
+        )
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Everything the runtime needs to know about a model file.
 
@@ -102,6 +151,7 @@ class ModelSpec:
         dataset: Fingerprint of the training manifest and split sizes.
         licence: SPDX id of the weights.
         commit: Git commit of the training code.
+        second: The sharper model that ships beside this one, if there is one.
     """
 
     name: str
@@ -114,6 +164,7 @@ class ModelSpec:
     dataset: Mapping[str, Any]
     licence: str
     commit: str
+    second: SecondModel | None = None
     schema: int = SCHEMA
 
     def __post_init__(self) -> None:
@@ -130,6 +181,17 @@ class ModelSpec:
         members = [label for family in self.families.values() for label in family.labels]
         if sorted(members) != sorted(self.labels):
             raise ModelError("each label must be in exactly one family")
+        if self.second is not None:
+            if not set(self.second.doubt) <= set(self.labels):
+                raise ModelError("second.doubt names labels that the model has not")
+            if len(self.second.offset) != len(self.labels):
+                raise ModelError(f"second.offset must hold {len(self.labels)} numbers")
+            replace(
+                self,
+                thresholds=self.second.thresholds,
+                families=self.second.families,
+                second=None,
+            )  # the same checks for the joint ones
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -140,20 +202,20 @@ class ModelSpec:
         """
         try:
             raw = json.loads(text)
-            families = {
-                key: FamilySpec(
-                    tuple(value["labels"]),
-                    _pair(value["thresholds"]) if "thresholds" in value else None,
-                )
-                for key, value in raw.pop("families").items()
-            }
+            families = _families(raw.pop("families"))
+            second = raw.pop("second", None)
             thresholds = {key: _pair(value) for key, value in raw.pop("thresholds").items()}
             resize = ResizeRule(**raw.pop("resize"))
             labels = tuple(raw.pop("labels"))
             return cls(
-                labels=labels, families=families, thresholds=thresholds, resize=resize, **raw
+                labels=labels,
+                families=families,
+                thresholds=thresholds,
+                resize=resize,
+                second=None if second is None else SecondModel.from_raw(second),
+                **raw,
             )
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(
                 f"model metadata is malformed ({type(error).__name__}: {error}); "
                 "expected a file written by `faunalens-train export`"
@@ -162,9 +224,12 @@ class ModelSpec:
     def to_json(self) -> str:
         """The inverse of `from_json`; keys sorted, so equal specs give equal bytes."""
         raw = asdict(self)
-        for family in raw["families"].values():
+        joint = raw["second"]["families"].values() if self.second else ()
+        for family in (*raw["families"].values(), *joint):
             if family["thresholds"] is None:
                 del family["thresholds"]
+        if self.second is None:
+            del raw["second"]
         return json.dumps(raw, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
     def family_of(self, label: str) -> str:
@@ -179,6 +244,16 @@ def family_probability(probabilities: list[float]) -> float:
 
 def _pair(raw: Mapping[str, Any]) -> Thresholds:
     return Thresholds(Threshold(**raw["alert"]), Threshold(**raw["review"]))
+
+
+def _families(raw: Mapping[str, Any]) -> dict[str, FamilySpec]:
+    return {
+        key: FamilySpec(
+            tuple(value["labels"]),
+            _pair(value["thresholds"]) if "thresholds" in value else None,
+        )
+        for key, value in raw.items()
+    }
 
 
 def _one_of(field: str, value: str, known: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from faunalens.batch import available_cores
 from faunalens.batch import scan as scan_photos
-from faunalens.decide import load_overrides, policy
+from faunalens.decide import Look, load_overrides, policy
 from faunalens.errors import FaunalensError
 from faunalens.inputs import find_photos
 from faunalens.model import Model
@@ -56,6 +56,14 @@ EXIT_SOME_FAILED = 3
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Another model file than the one that ships.",
 )
+@click.option(
+    "--second-look",
+    is_flag=True,
+    help="Look closer where there is doubt: parts of the photo too, for small objects. Slower.",
+)
+@click.option(
+    "--first-only", is_flag=True, help="Never ask the second, sharper model. Faster, finds less."
+)
 @click.option("--quiet", is_flag=True, help="No progress and no summary on stderr.")
 def scan(
     paths: tuple[str, ...],
@@ -66,12 +74,16 @@ def scan(
     labels: str | None,
     thresholds: Path | None,
     model_path: Path | None,
+    second_look: bool,
+    first_only: bool,
     quiet: bool,
 ) -> None:
     """Judge every photo in PATHS (folders, files, globs): one record each, in order.
 
     Exit code 3 says that all was done but some photos could not be judged; their records say why.
     """
+    if second_look and first_only:
+        raise click.UsageError("give one of --second-look and --first-only")
     kind = format_for(out, kind)
     spec = Model(model_path).spec
     rules = policy(
@@ -80,6 +92,7 @@ def scan(
         if labels is None
         else [key.strip() for key in labels.split(",") if key.strip()],
         overrides=None if thresholds is None else load_overrides(thresholds),
+        look=Look.ZOOM if second_look else Look.FIRST if first_only else None,
     )
     photos = _first(find_photos(paths), paths)
     counts: Counter[str] = Counter()
