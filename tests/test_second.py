@@ -14,10 +14,11 @@ from PIL import Image
 from faunalens.cli import main
 from faunalens.decide import Look, policy
 from faunalens.errors import ModelError, UsageError
+from faunalens.limits import SecondModel, Threshold, Thresholds
 from faunalens.model import Model
 from faunalens.pipeline import Classifier
 from faunalens.second import joint_probability, logit
-from faunalens.spec import ModelSpec, SecondModel, Threshold, Thresholds
+from faunalens.spec import ModelSpec
 
 RED, BLACK = (255, 0, 0), (0, 0, 0)
 

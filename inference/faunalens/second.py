@@ -14,9 +14,10 @@ import numpy.typing as npt
 from faunalens.decide import Look, Policy, Verdict, decide
 from faunalens.decode import decode
 from faunalens.errors import ModelError
+from faunalens.limits import SecondModel
 from faunalens.model import Model
 from faunalens.preprocess import preprocess
-from faunalens.spec import ModelSpec, SecondModel
+from faunalens.spec import ModelSpec
 
 # A JPEG is decoded at no less than this times the model's side: below, the block averages of scaled
 # decoding alias (libvips advises the same factor before a good filter).

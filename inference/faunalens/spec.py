@@ -10,6 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from faunalens.errors import ModelError
+from faunalens.limits import (
+    FamilySpec,
+    SecondModel,
+    Thresholds,
+    families_from,
+    pair_from,
+)
 
 METADATA_KEY = "faunalens"
 SCHEMA = 1
@@ -41,100 +48,38 @@ class ResizeRule:
 
 
 @dataclass(frozen=True)
-class Threshold:
-    """A probability at and above which a verdict holds.
+class TaxonSpec:
+    """One column of the optional output `taxon`.
 
     Attributes:
-        probability: 0 to 1.
-        fpr: Share of validation negatives at or above it that was aimed for, 0 to 1.
+        id: Of the taxon in the label list.
+        label: Id of the label that it is a kind of.
     """
 
-    probability: float
-    fpr: float
+    id: str
+    label: str
+
+
+@dataclass(frozen=True)
+class NoveltySpec:
+    """How to read the optional output `novelty`: how unlike the photos it learnt from a photo is.
+
+    Attributes:
+        threshold: The novelty from which on a photo is too strange to alert.
+        rate: Share of held-out real photos at or above it, as measured, 0 to 1.
+        method: How it is computed.
+    """
+
+    threshold: float
+    rate: float
+    method: str
 
     def __post_init__(self) -> None:
-        if not (0 < self.probability <= 1 and 0 < self.fpr < 1):
+        if not (math.isfinite(self.threshold) and 0 <= self.rate < 1):
             raise ModelError(
-                "a threshold needs 0 < probability <= 1 and 0 < fpr < 1, found "
-                f"{self.probability} and {self.fpr}"
+                "novelty needs a finite threshold and 0 <= rate < 1, found "
+                f"{self.threshold} and {self.rate}"
             )
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """The two thresholds of a label or family: `alert` (few false alarms), `review` (most hits)."""
-
-    alert: Threshold
-    review: Threshold
-
-    def __post_init__(self) -> None:
-        if self.review.probability > self.alert.probability:
-            raise ModelError(
-                f"review threshold {self.review.probability} is above the alert threshold "
-                f"{self.alert.probability}; expected review <= alert"
-            )
-
-
-@dataclass(frozen=True)
-class FamilySpec:
-    """Labels that one answer can be given for ("a reptile, kind uncertain").
-
-    Attributes:
-        labels: Label ids. The family's probability is 1 - prod(1 - p) over them.
-        thresholds: The family's own, or None where it has a single label.
-    """
-
-    labels: tuple[str, ...]
-    thresholds: Thresholds | None = None
-
-
-@dataclass(frozen=True)
-class SecondModel:
-    """A sharper model that judges again the photos that leave the first one in doubt.
-
-    Its logit and the first one's are joined, per label: `weights[0] * first + weights[1] * second +
-    offset[label]`.
-
-    Attributes:
-        file: Name of the model file, which lies beside the first one's.
-        sha256: Of that file.
-        doubt: Label id to the first model's probability at and above which a photo is judged again.
-        weights: Of the first and the second logit, each 0 or more.
-        offset: One per label, in label order.
-        zoom_penalty: Taken from the joint logit of a part of a photo: of many parts the highest is
-            high by chance.
-        thresholds: Label id to its thresholds for joint probabilities.
-        families: Family id to its labels and thresholds for joint probabilities.
-    """
-
-    file: str
-    sha256: str
-    doubt: Mapping[str, float]
-    weights: tuple[float, float]
-    offset: tuple[float, ...]
-    zoom_penalty: float
-    thresholds: Mapping[str, Thresholds]
-    families: Mapping[str, FamilySpec]
-
-    def __post_init__(self) -> None:
-        if not self.file or any(sign in self.file for sign in "/\\:\0") or self.file[0] == ".":
-            raise ModelError(f"second.file must be the plain name of a file, found {self.file!r}")
-        if len(self.weights) != 2 or min(self.weights) < 0 or self.zoom_penalty < 0:
-            raise ModelError("second.weights must be two numbers, and none of them negative")
-
-    @classmethod
-    def from_raw(cls, raw: Mapping[str, Any]) -> Self:
-        """From the values of the metadata."""
-        return cls(
-            file=str(raw["file"]),
-            sha256=str(raw["sha256"]),
-            doubt={key: float(value) for key, value in raw["doubt"].items()},
-            weights=tuple(float(value) for value in raw["weights"]),  # type: ignore[arg-type]
-            offset=tuple(float(value) for value in raw["offset"]),
-            zoom_penalty=float(raw["zoom_penalty"]),
-            thresholds={key: _pair(value) for key, value in raw["thresholds"].items()},
-            families=_families(raw["families"]),
-        )
 
 
 @dataclass(frozen=True)
@@ -151,7 +96,9 @@ class ModelSpec:
         dataset: Fingerprint of the training manifest and split sizes.
         licence: SPDX id of the weights.
         commit: Git commit of the training code.
-        second: The sharper model that ships beside this one, if there is one.
+        taxa: Columns of the output `taxon`; empty if the file has none.
+        novelty: Of the output `novelty`; None if the file has none.
+        second: The sharper model that ships beside this one; None if there is none.
     """
 
     name: str
@@ -164,8 +111,10 @@ class ModelSpec:
     dataset: Mapping[str, Any]
     licence: str
     commit: str
-    second: SecondModel | None = None
     schema: int = SCHEMA
+    taxa: tuple[TaxonSpec, ...] = ()
+    novelty: NoveltySpec | None = None
+    second: SecondModel | None = None
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
@@ -192,6 +141,10 @@ class ModelSpec:
                 families=self.second.families,
                 second=None,
             )  # the same checks for the joint ones
+        if len({taxon.id for taxon in self.taxa}) != len(self.taxa):
+            raise ModelError("model metadata must list each taxon once")
+        if odd := sorted({taxon.label for taxon in self.taxa} - set(self.labels)):
+            raise ModelError(f"taxa belong to unknown labels: {', '.join(odd)}")
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -202,11 +155,15 @@ class ModelSpec:
         """
         try:
             raw = json.loads(text)
-            families = _families(raw.pop("families"))
+            families = families_from(raw.pop("families"))
             second = raw.pop("second", None)
-            thresholds = {key: _pair(value) for key, value in raw.pop("thresholds").items()}
+            thresholds = {key: pair_from(value) for key, value in raw.pop("thresholds").items()}
             resize = ResizeRule(**raw.pop("resize"))
             labels = tuple(raw.pop("labels"))
+            if "taxa" in raw:
+                raw["taxa"] = tuple(TaxonSpec(**taxon) for taxon in raw["taxa"])
+            if "novelty" in raw:
+                raw["novelty"] = NoveltySpec(**raw["novelty"])
             return cls(
                 labels=labels,
                 families=families,
@@ -228,8 +185,9 @@ class ModelSpec:
         for family in (*raw["families"].values(), *joint):
             if family["thresholds"] is None:
                 del family["thresholds"]
-        if self.second is None:
-            del raw["second"]
+        for optional in ("taxa", "novelty", "second"):
+            if not raw[optional]:
+                del raw[optional]
         return json.dumps(raw, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
     def family_of(self, label: str) -> str:
@@ -240,20 +198,6 @@ class ModelSpec:
 def family_probability(probabilities: list[float]) -> float:
     """Chance that at least one of a family's labels is present, taking them as independent."""
     return 1.0 - math.prod(1.0 - p for p in probabilities)
-
-
-def _pair(raw: Mapping[str, Any]) -> Thresholds:
-    return Thresholds(Threshold(**raw["alert"]), Threshold(**raw["review"]))
-
-
-def _families(raw: Mapping[str, Any]) -> dict[str, FamilySpec]:
-    return {
-        key: FamilySpec(
-            tuple(value["labels"]),
-            _pair(value["thresholds"]) if "thresholds" in value else None,
-        )
-        for key, value in raw.items()
-    }
 
 
 def _one_of(field: str, value: str, known: tuple[str, ...]) -> None:
