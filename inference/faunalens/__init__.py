@@ -21,6 +21,7 @@ from faunalens.errors import (
     PhotoError,
     UsageError,
 )
+from faunalens.hints import Hint
 from faunalens.inputs import find_photos
 from faunalens.labels import load_labels
 from faunalens.model import Model, Prediction
@@ -37,6 +38,7 @@ __all__ = [
     "FailureKind",
     "FaunalensError",
     "FileError",
+    "Hint",
     "Judgement",
     "LabelError",
     "Model",

@@ -125,12 +125,19 @@ def load_overrides(path: Path) -> dict[str, dict[str, float]]:
     return raw
 
 
-def decide(spec: ModelSpec, probabilities: Sequence[float], rules: Policy) -> Decision:
+def decide(
+    spec: ModelSpec,
+    probabilities: Sequence[float],
+    rules: Policy,
+    novelty: float | None = None,
+) -> Decision:
     """Judge one photo.
 
     Args:
         probabilities: In the order of `spec.labels`, each 0 to 1.
         rules: From `policy`.
+        novelty: Of the photo; from the threshold of `spec.novelty` on, what would be an alert asks
+            for review instead, since a model's certainty means little far from what it learnt.
     """
     if len(probabilities) != len(spec.labels):
         raise ValueError(f"expected {len(spec.labels)} probabilities, got {len(probabilities)}")
@@ -147,7 +154,14 @@ def decide(spec: ModelSpec, probabilities: Sequence[float], rules: Policy) -> De
             verdict, rule = _judge(f"family {key}", probability, members.thresholds)
             candidates.append((Decision(verdict, likeliest, key, probability, rule), False))
     # Of equally strong verdicts a label beats a family (it says more), then the likelier wins.
-    return max(candidates, key=lambda c: (c[0].verdict.strength, c[1], c[0].probability))[0]
+    best = max(candidates, key=lambda c: (c[0].verdict.strength, c[1], c[0].probability))[0]
+    if best.verdict is not Verdict.ALERT or novelty is None or spec.novelty is None:
+        return best
+    if novelty < spec.novelty.threshold:
+        return best
+    # NaN comes here too: it is no reason to trust an alert.
+    why = f"unlike known photos: novelty {novelty:.3g} >= {spec.novelty.threshold:.3g}"
+    return replace(best, verdict=Verdict.REVIEW, rule=f"{best.rule}, but {why}")
 
 
 def _judge(who: str, probability: float, thresholds: Thresholds) -> tuple[Verdict, str]:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from faunalens.decide import Policy, decide, policy
 from faunalens.decode import FileBytes, Photo, decode, read_file
 from faunalens.errors import FailureKind, PhotoError
-from faunalens.model import Model
+from faunalens.hints import Hint, hints
+from faunalens.model import Model, Prediction
 from faunalens.preprocess import preprocess
 from faunalens.record import Failure, Record
 
@@ -27,12 +28,16 @@ class Judgement:
         photo: The decoded photo, None if it failed.
         evidence: `(L, h, w)` float32, None if it failed.
         embedding: `(D,)` float32 of length 1, None if it failed.
+        novelty: How unlike the training photos it is; None if it failed or the model cannot say.
+        may_be: The taxa it may show, likeliest first (see `hints`). They never touch the verdict.
     """
 
     record: Record
     photo: Photo | None = None
     evidence: npt.NDArray[np.float32] | None = None
     embedding: npt.NDArray[np.float32] | None = None
+    novelty: float | None = None
+    may_be: tuple[Hint, ...] = ()
 
 
 class Classifier:
@@ -75,16 +80,7 @@ class Classifier:
         if not ready:
             return [one for one in opened if isinstance(one, Judgement)]
         prediction = self.model.predict(np.stack([one.image for one in ready]))
-        judged = iter(
-            self._judge(one, *outputs)
-            for one, *outputs in zip(
-                ready,
-                prediction.probability,
-                prediction.evidence,
-                prediction.embedding,
-                strict=True,
-            )
-        )
+        judged = iter(self._judge(one, prediction, row) for row, one in enumerate(ready))
         return [next(judged) if isinstance(one, _Opened) else one for one in opened]
 
     def model_input(self, data: bytes) -> tuple[Photo, npt.NDArray[np.uint8]]:
@@ -118,16 +114,12 @@ class Classifier:
             )
         )
 
-    def _judge(
-        self,
-        one: "_Opened",
-        probability: npt.NDArray[np.float32],
-        evidence: npt.NDArray[np.float32],
-        embedding: npt.NDArray[np.float32],
-    ) -> Judgement:
+    def _judge(self, one: "_Opened", prediction: Prediction, row: int) -> Judgement:
         # Six digits say all a float32 sigmoid can, and keep a row short.
-        values = [round(float(p), 6) for p in probability]
-        decision = decide(self.model.spec, values, self.rules)
+        values = [round(float(p), 6) for p in prediction.probability[row]]
+        spec = self.model.spec
+        novelty = None if prediction.novelty is None else float(prediction.novelty[row])
+        decision = decide(spec, values, self.rules, novelty)
         record = Record(
             source=one.source,
             sha256=one.sha256,
@@ -139,10 +131,19 @@ class Classifier:
             family=decision.family,
             probability=round(decision.probability, 6),
             rule=decision.rule,
-            probabilities=dict(zip(self.model.spec.labels, values, strict=True)),
+            probabilities=dict(zip(spec.labels, values, strict=True)),
             model=self.model.identity,
         )
-        return Judgement(record, one.photo, evidence, embedding)
+        return Judgement(
+            record,
+            one.photo,
+            prediction.evidence[row],
+            prediction.embedding[row],
+            novelty,
+            hints(spec, prediction.taxon[row].tolist(), decision, values, self.rules)
+            if prediction.taxon is not None
+            else (),
+        )
 
 
 @dataclass(frozen=True)

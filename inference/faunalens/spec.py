@@ -89,6 +89,41 @@ class FamilySpec:
 
 
 @dataclass(frozen=True)
+class TaxonSpec:
+    """One column of the optional output `taxon`.
+
+    Attributes:
+        id: Of the taxon in the label list.
+        label: Id of the label that it is a kind of.
+    """
+
+    id: str
+    label: str
+
+
+@dataclass(frozen=True)
+class NoveltySpec:
+    """How to read the optional output `novelty`: how unlike the photos it learnt from a photo is.
+
+    Attributes:
+        threshold: The novelty from which on a photo is too strange to alert.
+        rate: Share of held-out real photos at or above it, as measured, 0 to 1.
+        method: How it is computed.
+    """
+
+    threshold: float
+    rate: float
+    method: str
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.threshold) and 0 <= self.rate < 1):
+            raise ModelError(
+                "novelty needs a finite threshold and 0 <= rate < 1, found "
+                f"{self.threshold} and {self.rate}"
+            )
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Everything the runtime needs to know about a model file.
 
@@ -102,6 +137,8 @@ class ModelSpec:
         dataset: Fingerprint of the training manifest and split sizes.
         licence: SPDX id of the weights.
         commit: Git commit of the training code.
+        taxa: Columns of the output `taxon`; empty if the file has none.
+        novelty: Of the output `novelty`; None if the file has none.
     """
 
     name: str
@@ -115,6 +152,8 @@ class ModelSpec:
     licence: str
     commit: str
     schema: int = SCHEMA
+    taxa: tuple[TaxonSpec, ...] = ()
+    novelty: NoveltySpec | None = None
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
@@ -130,6 +169,10 @@ class ModelSpec:
         members = [label for family in self.families.values() for label in family.labels]
         if sorted(members) != sorted(self.labels):
             raise ModelError("each label must be in exactly one family")
+        if len({taxon.id for taxon in self.taxa}) != len(self.taxa):
+            raise ModelError("model metadata must list each taxon once")
+        if odd := sorted({taxon.label for taxon in self.taxa} - set(self.labels)):
+            raise ModelError(f"taxa belong to unknown labels: {', '.join(odd)}")
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -150,6 +193,10 @@ class ModelSpec:
             thresholds = {key: _pair(value) for key, value in raw.pop("thresholds").items()}
             resize = ResizeRule(**raw.pop("resize"))
             labels = tuple(raw.pop("labels"))
+            if "taxa" in raw:
+                raw["taxa"] = tuple(TaxonSpec(**taxon) for taxon in raw["taxa"])
+            if "novelty" in raw:
+                raw["novelty"] = NoveltySpec(**raw["novelty"])
             return cls(
                 labels=labels, families=families, thresholds=thresholds, resize=resize, **raw
             )
@@ -165,6 +212,9 @@ class ModelSpec:
         for family in raw["families"].values():
             if family["thresholds"] is None:
                 del family["thresholds"]
+        for optional in ("taxa", "novelty"):
+            if not raw[optional]:
+                del raw[optional]
         return json.dumps(raw, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
     def family_of(self, label: str) -> str:
