@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from faunalens.batch import available_cores
 from faunalens.batch import scan as scan_photos
+from faunalens.cores import available_cores
 from faunalens.decide import Look, load_overrides, policy
 from faunalens.errors import FaunalensError
 from faunalens.inputs import find_photos
@@ -37,10 +37,10 @@ EXIT_SOME_FAILED = 3
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=0),
     default=None,
     show_default="the cores this process may use",
-    help="Processes that judge photos.",
+    help="Processes that judge photos; 0 for none but this one, which a photo may then crash.",
 )
 @click.option(
     "--labels", help="Labels or families that may decide, separated by commas; all if not given."
@@ -98,7 +98,10 @@ def scan(
     counts: Counter[str] = Counter()
     started = time.monotonic()
     records = scan_photos(
-        photos, model_path=model_path, rules=rules, workers=workers or available_cores()
+        photos,
+        model_path=model_path,
+        rules=rules,
+        workers=available_cores() if workers is None else workers,
     )
     with (
         open_output(out, kind, spec.labels, overwrite=overwrite) as write,
