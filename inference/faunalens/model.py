@@ -17,6 +17,7 @@ from faunalens.spec import METADATA_KEY, ModelSpec
 
 INPUT = "image"
 OUTPUTS = ("probability", "embedding", "evidence")
+OPTIONAL_OUTPUTS = ("taxon", "novelty")
 SHIPPED = "faunalens.onnx"
 """File name of the model inside this package."""
 
@@ -32,11 +33,17 @@ class Prediction:
         embedding: `(N, D)` float32, each row of length 1.
         evidence: `(N, L, h, w)` float32 class activation maps (Zhou et al. 2016,
             arXiv:1512.04150): their mean over h and w, plus a bias, is the label's logit.
+        taxon: `(N, T)` float32 chance of each of the spec's taxa, a row's sum at most 1; None if
+            the file has no such output.
+        novelty: `(N,)` float32, larger = less like the training photos; None if the file has no
+            such output.
     """
 
     probability: npt.NDArray[np.float32]
     embedding: npt.NDArray[np.float32]
     evidence: npt.NDArray[np.float32]
+    taxon: npt.NDArray[np.float32] | None = None
+    novelty: npt.NDArray[np.float32] | None = None
 
 
 class Model:
@@ -56,6 +63,7 @@ class Model:
         import onnxruntime as ort
 
         self.path = path or shipped_model_path()
+        self.threads = threads
         try:
             if self.path.stat().st_size > MAX_MODEL_BYTES:
                 raise ModelError(f"model file {self.path} is larger than {MAX_MODEL_BYTES:,} bytes")
@@ -81,6 +89,7 @@ class Model:
         self._content_sha256 = hashlib.sha256(content).hexdigest()
         self.spec = self._read_spec(metadata)
         self._check_contract()
+        self._outputs = [*OUTPUTS, *(name for name, has in self._optional().items() if has)]
 
     @classmethod
     def shipped(cls, *, threads: int = 1) -> Self:
@@ -123,7 +132,8 @@ class Model:
             raise ValueError(
                 f"expected (N, {side}, {side}, 3) uint8 RGB, got {images.shape} {images.dtype}"
             )
-        return Prediction(*self._session.run(OUTPUTS, {INPUT: images}))
+        found = self._session.run(self._outputs, {INPUT: images})
+        return Prediction(**dict(zip(self._outputs, found, strict=True)))
 
     def _read_spec(self, metadata: Mapping[str, str]) -> ModelSpec:
         text = metadata.get(METADATA_KEY)
@@ -133,6 +143,11 @@ class Model:
                 "`faunalens-train export`"
             )
         return ModelSpec.from_json(text)
+
+    def _optional(self) -> dict[str, bool]:
+        """Whether the metadata promises each of OPTIONAL_OUTPUTS."""
+        promised = (bool(self.spec.taxa), self.spec.novelty is not None)
+        return dict(zip(OPTIONAL_OUTPUTS, promised, strict=True))
 
     def _check_contract(self) -> None:
         side, count = self.spec.resize.size_px, len(self.spec.labels)
@@ -156,6 +171,15 @@ class Model:
                 wrong.append(
                     f"output {name!r} has {outputs[name].shape[1]} labels, metadata has {count}"
                 )
+        for name, promised in self._optional().items():
+            if promised != (name in outputs):
+                wrong.append(f"output {name!r} is not in both the graph and the metadata")
+            elif promised and outputs[name].type != "tensor(float)":
+                wrong.append(f"output {name!r} is {outputs[name].type}, expected tensor(float)")
+        if self.spec.taxa and "taxon" in outputs:
+            found = _known(outputs["taxon"].shape, 1)
+            if found not in (None, len(self.spec.taxa)):
+                wrong.append(f"output 'taxon' has {found} taxa, metadata has {len(self.spec.taxa)}")
         if wrong:
             raise ModelError(f"{self.path} breaks the model contract: {'; '.join(wrong)}")
 
