@@ -24,10 +24,11 @@ from faunalens.errors import (
 from faunalens.hints import Hint
 from faunalens.inputs import find_photos
 from faunalens.labels import load_labels
+from faunalens.limits import Threshold, Thresholds
 from faunalens.model import Model, Prediction
 from faunalens.pipeline import Classifier, Judgement
 from faunalens.record import Failure, Record, read_records
-from faunalens.spec import ModelSpec, ResizeRule, Threshold, Thresholds
+from faunalens.spec import ModelSpec, ResizeRule
 
 __version__ = version("faunalens")
 

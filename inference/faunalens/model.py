@@ -63,6 +63,7 @@ class Model:
         import onnxruntime as ort
 
         self.path = path or shipped_model_path()
+        self.threads = threads
         try:
             if self.path.stat().st_size > MAX_MODEL_BYTES:
                 raise ModelError(f"model file {self.path} is larger than {MAX_MODEL_BYTES:,} bytes")

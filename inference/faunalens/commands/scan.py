@@ -15,7 +15,7 @@ import click
 from faunalens.batch import MEMORY_MB, TIME_LIMIT_S, judge_items
 from faunalens.batch_worker import Settings
 from faunalens.cores import available_cores
-from faunalens.decide import Policy, load_overrides, policy
+from faunalens.decide import Look, Policy, load_overrides, policy
 from faunalens.errors import FaunalensError, UsageError
 from faunalens.inputs import Item, find_photos
 from faunalens.model import Model
@@ -96,6 +96,14 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to append events to, as JSON lines: progress, failures, restarts of workers.",
 )
+@click.option(
+    "--second-look",
+    is_flag=True,
+    help="Look closer where there is doubt: parts of the photo too, for small objects. Slower.",
+)
+@click.option(
+    "--first-only", is_flag=True, help="Never ask the second, sharper model. Faster, finds less."
+)
 @click.option("--quiet", is_flag=True, help="No progress and no summary on stderr.")
 def scan(
     paths: tuple[str, ...],
@@ -111,6 +119,8 @@ def scan(
     labels: str | None,
     thresholds: Path | None,
     model_path: Path | None,
+    second_look: bool,
+    first_only: bool,
     log: Path | None,
     quiet: bool,
 ) -> None:
@@ -124,6 +134,8 @@ def scan(
         raise UsageError("--resume and --overwrite contradict each other; use one of them")
     if resume and out is None:
         raise UsageError("--resume needs --out: what goes to stdout cannot be continued")
+    if second_look and first_only:
+        raise click.UsageError("give one of --second-look and --first-only")
     kind = format_for(out, kind)
     model = Model(model_path)
     rules = policy(
@@ -132,6 +144,7 @@ def scan(
         if labels is None
         else [key.strip() for key in labels.split(",") if key.strip()],
         overrides=None if thresholds is None else load_overrides(thresholds),
+        look=Look.ZOOM if second_look else Look.FIRST if first_only else None,
     )
     options = {
         "model": model.identity,
@@ -170,7 +183,7 @@ def scan(
 
 def _rules(rules: Policy) -> dict[str, Any]:
     raw = asdict(rules)
-    return {"labels": raw["labels"], "thresholds": raw["thresholds"], "families": raw["families"]}
+    return {name: raw[name] for name in ("look", "labels", "thresholds", "families")}
 
 
 def _first(items: Iterator[Item], paths: tuple[str, ...]) -> Iterator[Item]:
