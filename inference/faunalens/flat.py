@@ -100,8 +100,8 @@ def unflatten(row: Mapping[str, Any]) -> Record:
     return Record(
         **{
             name: known[name]
-            for name in ("source", "ad", "sha256", "bytes", "width", "height")
-            + ("label", "family", "probability", "rule", "duplicate_of")
+            for name in FIXED
+            if name not in ("schema", "status", "verdict") and "." not in name
         },
         failure=Failure(FailureKind(kind), known["failure.message"] or "") if kind else None,
         verdict=Verdict(known["verdict"]) if known["verdict"] else None,

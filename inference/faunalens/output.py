@@ -23,7 +23,9 @@ from faunalens.output_journal import Journal, disk_error, lock
 from faunalens.output_manifest import Manifest, replace
 from faunalens.record import Record
 
+# Readers of folders of Parquet (pyarrow, Spark) pass over names with an underscore.
 _LOCK = "_lock"
+_MANIFEST = "_manifest.json"
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Output(ABC):
     def finish(self) -> None:
         """All rows are written: give the results their names."""
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of the files."""
 
@@ -120,6 +123,9 @@ class _Stdout(Output):
 
     def finish(self) -> None:
         sys.stdout.flush()
+
+    def close(self) -> None:
+        pass
 
 
 class _Stored(Output):
@@ -282,7 +288,7 @@ class _Folder(_Stored):
         super().__init__(out, form)
         self._part_rows = part_rows
         out.mkdir(exist_ok=True)
-        held = {path.name for path in out.iterdir()} - {_LOCK}
+        held = {path.name for path in out.iterdir()} - {_LOCK, _MANIFEST + ".tmp"}
         self._lock = lock(out / _LOCK)
         try:
             self._open(held, overwrite=overwrite, resume=resume)
@@ -327,7 +333,7 @@ class _Folder(_Stored):
 
     @property
     def _manifest_path(self) -> Path:
-        return self._out / "_manifest.json"
+        return self._out / _MANIFEST
 
     @property
     def _number(self) -> str:
@@ -335,11 +341,10 @@ class _Folder(_Stored):
 
     @property
     def _journal_path(self) -> Path:
-        # Readers of folders of Parquet (pyarrow, Spark) pass over names with an underscore.
         return self._out / f"_{self._number}.jsonl"
 
     def _clear(self) -> None:
-        for pattern in ("part-*", "_part-*", "_manifest.json*"):
+        for pattern in ("part-*", "_part-*", _MANIFEST + "*"):
             for path in self._out.glob(pattern):
                 path.unlink()
 

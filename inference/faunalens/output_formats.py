@@ -114,11 +114,12 @@ def read_file(path: Path) -> Iterator[Record]:
     rows = _read_csv(path) if kind == "csv" else _read_parquet(path)
     number = 0
     try:
-        for number, row in enumerate(rows, 1):
+        for row in rows:
+            number += 1
             yield unflatten(row)
     except (ValueError, TypeError, csv.Error) as error:
         raise FileError(
-            f"{path}, row {number}: {error}; expected results of `faunalens scan`"
+            f"{path}, row {number + 1}: {error}; expected results of `faunalens scan`"
         ) from error
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror or error}") from error
@@ -166,7 +167,11 @@ def _write_parquet(
         else:
             fields.append(pa.field(name, types[FIXED.get(name, str)]))
     schema = pa.schema(fields, metadata={METADATA_KEY: json.dumps(about)})
-    with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
+    # A handle of our own: after a failure pyarrow would keep its file open.
+    with (
+        out.open("wb") as handle,
+        parquet.ParquetWriter(handle, schema, compression="zstd") as writer,
+    ):
         source = iter(records)
         while batch := [flatten(record) for record in islice(source, _BATCH)]:
             for row in batch:
