@@ -97,12 +97,13 @@ def unflatten(row: Mapping[str, Any]) -> Record:
         for name, value in row.items()
         if name.startswith(_CARRIED)
     }
+    same: dict[str, Any] = {
+        name: known[name]
+        for name in FIXED
+        if name not in ("schema", "status", "verdict") and "." not in name
+    }
     return Record(
-        **{
-            name: known[name]
-            for name in FIXED
-            if name not in ("schema", "status", "verdict") and "." not in name
-        },
+        **same,
         failure=Failure(FailureKind(kind), known["failure.message"] or "") if kind else None,
         verdict=Verdict(known["verdict"]) if known["verdict"] else None,
         probabilities=probabilities or None,
