@@ -11,7 +11,7 @@ from conftest import tiny_spec
 from evaluation_runs import EACH, KINDS, LABELS, draw_set, write_folds, write_run
 from sklearn.metrics import roc_auc_score
 
-from faunalens.decide import Verdict
+from faunalens.decide import Verdict, policy
 from faunalens.model import Model
 from faunalens.pipeline import Classifier
 from faunalens_data.row import Row
@@ -46,7 +46,9 @@ def scored(rows: list[Row], top: list[tuple[str, float]]) -> Scored:
     verdicts = [
         Verdict.ALERT if p >= 0.9 else Verdict.REVIEW if p >= 0.5 else Verdict.CLEAR for _, p in top
     ]
-    return Scored.of(rows, probability, verdicts, [label for label, _ in top], tiny_spec(), {})
+    return Scored.of(
+        rows, probability, verdicts, [label for label, _ in top], policy(tiny_spec()), {}
+    )
 
 
 def test_bootstrap_agrees_with_drawing_groups_one_by_one() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from faunalens.decide import Verdict, decide, policy
+from faunalens.decide import Policy, Verdict, decide, policy
 from faunalens.labels import load_labels
 from faunalens.pipeline import Classifier
 from faunalens.record import Record
@@ -88,22 +88,24 @@ class Scored:
         probability: Floats,
         verdicts: Sequence[Verdict],
         decided: Sequence[str],
-        spec: ModelSpec,
+        rules: Policy,
         unknown: dict[str, list[str]],
     ) -> Self:
         """Pictures judged by one model.
 
         Args:
-            probability: `(N, L)`, calibrated, in the order of `spec.labels`.
+            probability: `(N, L)`, calibrated, in the order of `rules.labels`.
+            rules: Whose thresholds count.
             unknown: See `DataConfig.unknown`.
         """
-        families = {key: f for key, f in spec.families.items() if len(f.labels) > 1}
-        members = [[spec.labels.index(label) for label in f.labels] for f in families.values()]
+        labels = rules.labels
+        families = {key: f for key, f in rules.families.items() if len(f.labels) > 1}
+        members = [[labels.index(label) for label in f.labels] for f in families.values()]
         joint = [[family_probability(list(p[m])) for m in members] for p in probability]
-        wanted = targets(rows, spec.labels, unknown)
+        wanted = targets(rows, labels, unknown)
         any_of = [_any(wanted[:, m]) for m in members]
         both = np.c_[probability, np.array(joint).reshape(len(rows), len(members))]
-        limits = [spec.thresholds[label] for label in spec.labels]
+        limits = [rules.thresholds[label] for label in labels]
         limits += [family.thresholds or limits[0] for family in families.values()]
         reached = sum(
             both >= np.array([getattr(pair, level).probability for pair in limits])
@@ -111,7 +113,7 @@ class Scored:
         )
         return cls(
             rows=tuple(rows),
-            labels=spec.labels,
+            labels=labels,
             families=tuple(f"{key} (family)" for key in families),
             wanted=np.column_stack([wanted, *any_of]),
             probability=both,
@@ -196,7 +198,7 @@ def score_run(run: Path, logits: str = "test.npz") -> tuple[Scored, ModelSpec]:
         probability,
         [decision.verdict for decision in decisions],
         [decision.label for decision in decisions],
-        spec,
+        rules,
         config.data.unknown,
     )
     return scored, spec
@@ -246,22 +248,21 @@ def score_photos(classifier: Classifier, test: TestSet, what: str = "test photos
         RunError: A photo cannot be judged.
     """
     records = judge_photos(classifier, [test.images / row.file for row in test.rows], what)
-    return of_records(records, test.rows, classifier.model.spec, test.unknown)
+    return of_records(records, test.rows, classifier.rules, test.unknown)
 
 
 def of_records(
-    records: Sequence[Record], rows: Sequence[Row], spec: ModelSpec, unknown: dict[str, list[str]]
+    records: Sequence[Record], rows: Sequence[Row], rules: Policy, unknown: dict[str, list[str]]
 ) -> Scored:
     """Records of the rows, in order, as `Scored`."""
-    probability = np.array(
-        [[dict(r.probabilities or {})[label] for label in spec.labels] for r in records]
-    )
+    labels = rules.labels
+    probability = np.array([[dict(r.probabilities or {})[x] for x in labels] for r in records])
     return Scored.of(
         rows,
-        probability.reshape(len(rows), len(spec.labels)),
+        probability.reshape(len(rows), len(labels)),
         [Verdict(str(record.verdict)) for record in records],
         [str(record.label) for record in records],
-        spec,
+        rules,
         unknown,
     )
 
