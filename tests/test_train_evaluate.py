@@ -18,7 +18,7 @@ from faunalens_data.row import Row
 from faunalens_train.cli import main
 from faunalens_train.figures import by_source, confusion, risk_coverage
 from faunalens_train.metrics import Bootstrap, precision_at, ranking, recall_at, share_interval
-from faunalens_train.pages import Heading, Text, markdown, page, table
+from faunalens_train.pages import Block, Heading, Text, markdown, page, table
 from faunalens_train.run import RunError
 from faunalens_train.scored import Scored, judge_photos
 
@@ -155,7 +155,7 @@ def test_a_source_by_itself_is_compared_within_its_fold() -> None:
 
 
 def test_pages_show_text_as_it_is() -> None:
-    blocks = [
+    blocks: list[Block] = [
         Heading("A <b>", 1),
         Text("x & y"),
         table(["", "a|b"], [["<script>", None], ["n", 1]]),
