@@ -20,9 +20,10 @@ from faunalens.fragments import (
     percent,
 )
 from faunalens.labels import LabelList
+from faunalens.limits import Thresholds
 from faunalens.pipeline import Judgement
 from faunalens.record import Record
-from faunalens.spec import ModelSpec, Thresholds
+from faunalens.spec import ModelSpec
 from faunalens_app import text
 
 # Of the picture; the page shows it at up to 680, and so the outline at 2 px.
