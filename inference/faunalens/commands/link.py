@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from faunalens.batch import available_cores
+from faunalens.cores import available_cores
 from faunalens.errors import FileError
 from faunalens.linking.clusters import Cluster, clusters_of, join, shared, ties
 from faunalens.linking.index import PhotoIndex
@@ -55,7 +55,10 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Folder that keeps the fingerprints; by default beside RESULTS, with the suffix .index.",
 )
 @click.option(
-    "--model", "model_path", type=_FILE, help="The model file that made RESULTS, if not the shipped."
+    "--model",
+    "model_path",
+    type=_FILE,
+    help="The model file that made RESULTS, if not the one that ships.",
 )
 @click.option(
     "--workers",

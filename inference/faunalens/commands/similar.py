@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from faunalens.batch import available_cores
+from faunalens.cores import available_cores
 from faunalens.decode import read_file
+from faunalens.errors import FileError, PhotoError
 from faunalens.fragments import visible
 from faunalens.linking.index import PhotoIndex
 from faunalens.linking.lookup import Found, look_up
@@ -37,7 +38,10 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Folder that keeps the fingerprints; by default beside RESULTS, with the suffix .index.",
 )
 @click.option(
-    "--model", "model_path", type=_FILE, help="The model file that made RESULTS, if not the shipped."
+    "--model",
+    "model_path",
+    type=_FILE,
+    help="The model file that made RESULTS, if not the one that ships.",
 )
 @click.option(
     "--workers",
@@ -64,13 +68,15 @@ def similar(
     The first call reads the photos of RESULTS, later ones only the index made of them.
     Needs the extra: pip install 'faunalens[link]'.
     """
-    file = read_file(query)
     index = PhotoIndex.of_results(
         results, folder, model_path, threads=workers or available_cores(), quiet=quiet
     )
     for line in () if quiet else lost_lines(index.rows):
         click.echo(line, err=True)
-    found = look_up(index, file, top=top, copies_only=copies_only)
+    try:
+        found = look_up(index, read_file(query), top=top, copies_only=copies_only)
+    except PhotoError as error:
+        raise FileError(f"cannot look for {query}: {error}") from error
     if as_json:
         for one in found:
             click.echo(json.dumps(one.to_dict()))
@@ -79,5 +85,7 @@ def similar(
     click.echo(f"{copies:,} copies of {visible(str(query))}, {len(found) - copies:,} look alike")
     if found:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        for line in table_lines([Found.HEADER, *(one.row() for one in found)], right={1, 2}, width=width):
+        for line in table_lines(
+            [Found.HEADER, *(one.row() for one in found)], right={1, 2}, width=width
+        ):
             click.echo(line)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -49,21 +50,32 @@ class Fingerprinter:
         self._classifier = classifier
         self._phash = _phash()
 
-    @property
+    @cached_property
     def dimensions(self) -> int:
         """Of an embedding."""
         side = self._classifier.model.spec.resize.size_px
         blank = np.zeros((1, side, side, 3), np.uint8)
-        return self._classifier.model.predict(blank).embedding.shape[1]
+        return int(self._classifier.model.predict(blank).embedding.shape[1])
 
-    def __call__(self, data: bytes) -> Fingerprint:
+    @property
+    def model_sha256(self) -> str:
+        """Of the model file."""
+        return self._classifier.model.identity["sha256"]
+
+    def __call__(
+        self, data: bytes, embedding: npt.NDArray[np.float32] | None = None
+    ) -> Fingerprint:
         """The fingerprint of the bytes of a photo file.
+
+        Args:
+            embedding: `(D,)`, if this model gave it already; it takes most of the time.
 
         Raises:
             PhotoError: It cannot be decoded.
         """
         photo, image = self._classifier.model_input(data)
-        embedding = self._classifier.model.predict(image[None]).embedding[0]
+        if embedding is None:
+            embedding = self._classifier.model.predict(image[None]).embedding[0]
         hashes, contrast = self.hashes(photo.pixels)
         return Fingerprint(hashes, contrast, embedding)
 

@@ -59,11 +59,10 @@ class PhotoIndex:
             MissingExtraError: The extra `link` is not installed.
             ModelError: The model cannot be loaded.
         """
-        classifier = Classifier(Model(model_path))
-        fingerprinter = Fingerprinter(classifier)
+        fingerprinter = Fingerprinter(Classifier(Model(model_path)))
         store = Store(
             folder or results.with_suffix(".index"),
-            classifier.model.identity["sha256"],
+            fingerprinter.model_sha256,
             fingerprinter.dimensions,
         )
         rows = fingerprint_results(results, store, fingerprinter, threads=threads, quiet=quiet)

@@ -45,9 +45,7 @@ class Page:
     pairs: Sequence[tuple[str, str, int]]
 
 
-def render(
-    page: Page, progress: Callable[[Sequence[Cluster]], Iterable[Cluster]] = iter
-) -> str:
+def render(page: Page, progress: Callable[[Sequence[Cluster]], Iterable[Cluster]] = iter) -> str:
     """The page. Makes no request of its own and needs no script.
 
     Args:
@@ -69,9 +67,7 @@ def render(
             cannot=ENGLISH.cannot_show,
         ),
         ties=_ties(page),
-        clusters=join(
-            _cluster(one, page) for one in progress(page.clusters[:_CLUSTERS])
-        )
+        clusters=join(_cluster(one, page) for one in progress(page.clusters[:_CLUSTERS]))
         or "<p>No photo occurs in more than one.</p>",
         more=_more(len(page.clusters) - _CLUSTERS, "clusters"),
     )
@@ -101,9 +97,7 @@ def _ties(page: Page) -> Markup:
 
 
 def _cluster(cluster: Cluster, page: Page) -> Markup:
-    names = join(
-        fill("<li>{name}</li>", name=name) for name in cluster.groups[:_NAMES]
-    )
+    names = join(fill("<li>{name}</li>", name=name) for name in cluster.groups[:_NAMES])
     return fill(
         '<article id="cluster-{number}"><h3>Cluster {number}: {photos:,} photos, '
         '{groups:,} different by {by}</h3><div class="pictures">{pictures}</div>{more}'

@@ -1,5 +1,6 @@
 """Results to fingerprints: each judged photo's file is read once, however often it occurs."""
 
+import contextlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from tqdm import tqdm
 from faunalens.errors import FaunalensError, FileError, PhotoError
 from faunalens.linking.fingerprint import Fingerprint, Fingerprinter
 from faunalens.linking.store import Store
-from faunalens.record import Record, read_records
+from faunalens.record import Record, decode_embedding, read_records
 from faunalens.report_hits import scanned_file
 
 _KEEP = 256  # fingerprints written at a time
@@ -104,4 +105,10 @@ def fingerprint_results(
 
 
 def _read(record: Record, beside: Path, fingerprinter: Fingerprinter) -> Fingerprint:
-    return fingerprinter(scanned_file(record, beside).data)
+    embedding = None
+    if record.embedding and record.model.get("sha256") == fingerprinter.model_sha256:
+        with contextlib.suppress(ValueError):  # a file edited by hand; the photo is at hand
+            embedding = decode_embedding(record.embedding)
+    if embedding is not None and embedding.shape != (fingerprinter.dimensions,):
+        embedding = None
+    return fingerprinter(scanned_file(record, beside).data, embedding)

@@ -48,7 +48,14 @@ class Pairs(NamedTuple):
 
     def where(self, keep: npt.NDArray[np.bool_]) -> "Pairs":
         """The pairs for which `keep`, `(P,)`, is true."""
-        return Pairs(*(values[keep] for values in self))
+        return Pairs(
+            self.query[keep],
+            self.found[keep],
+            self.bits[keep],
+            self.mirrored[keep],
+            self.cosine[keep],
+            self.contrast[keep],
+        )
 
 
 class Neighbours:

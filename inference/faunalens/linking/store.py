@@ -61,17 +61,17 @@ class Store:
     @property
     def hashes(self) -> npt.NDArray[np.uint8]:
         """`(N, 2, 32)`: of the photos, and of their mirror images."""
-        return self._rows["hashes"]  # type: ignore[no-any-return]
+        return self._rows["hashes"]
 
     @property
     def contrasts(self) -> npt.NDArray[np.uint8]:
         """`(N,)`."""
-        return self._rows["contrast"]  # type: ignore[no-any-return]
+        return self._rows["contrast"]
 
     @property
     def embeddings(self) -> npt.NDArray[np.float16]:
         """`(N, D)`."""
-        return self._rows["embedding"]  # type: ignore[no-any-return]
+        return self._rows["embedding"]
 
     def add(self, fingerprints: Iterable[tuple[str, Fingerprint]]) -> None:
         """Append fingerprints with the SHA-256 (hex) of their files.

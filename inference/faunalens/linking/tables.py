@@ -34,13 +34,13 @@ def group_by(name: str, example: Record) -> Callable[[Record], str]:
     """
     if name in _FIXED:
         return _FIXED[name]
-    columns = getattr(example, "columns", None) or {}
+    columns = example.columns or {}
     if name not in columns:
         known = ", ".join([*_FIXED, *columns])
         raise UsageError(f"the results have no column {name!r} to go by; they have {known}")
 
     def column(record: Record) -> str:
-        value = (getattr(record, "columns", None) or {}).get(name)
+        value = (record.columns or {}).get(name)
         return "" if value is None else str(value)
 
     return column
