@@ -90,6 +90,18 @@ def export(run: Path, out: Path) -> None:
     )
 
 
+@main.command("operating-points")
+@click.argument("config", type=_FILE)
+@click.option("--model", type=_FILE, help="Another model file than the one that ships.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Another file.")
+def operating_points(config: Path, model: Path | None, out: Path | None) -> None:
+    """Measure the shipped model on the test pictures of CONFIG, for the embedding kit."""
+    from faunalens_train.config import load_config
+    from faunalens_train.operating import write_figures
+
+    click.echo(write_figures(load_config(config), model, out))
+
+
 def _show(metrics: dict[str, Any]) -> None:
     from faunalens.labels import load_labels
     from faunalens_train.evaluate import table
