@@ -108,13 +108,13 @@ def _flat(raw: dict[str, Any], labels: tuple[str, ...]) -> dict[str, Any]:
             for label in labels:
                 out[f"p.{label}"] = value.get(label) if value else None
         elif isinstance(value, str):
-            out[key] = _inert(value)
+            out[key] = inert(value)
         else:
             out[key] = value
     return out
 
 
-def _inert(text: str) -> str:
+def inert(text: str) -> str:
     """Keep a spreadsheet from running a file name as a formula (OWASP, CSV injection)."""
     if text[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + text
