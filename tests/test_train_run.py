@@ -79,7 +79,10 @@ def test_run_folder_holds_all(finished: Path) -> None:
     metrics = json.loads((finished / "metrics.json").read_text())
     assert set(metrics["test"]) == set(LABELS)
     assert set(metrics["false_alarms"]) <= {*KINDS, "all"}
-    assert "ivory" in run("evaluate", finished).output
+    shown = run("evaluate", finished)
+    assert shown.exit_code == 0, shown.output
+    assert "ivory" in shown.stdout
+    assert (finished / "evaluation" / "evaluation.html").is_file()
 
 
 def test_a_folder_in_use_is_refused(finished: Path, work: Path) -> None:
