@@ -16,6 +16,8 @@ from faunalens.errors import FaunalensError, MissingExtraError, UsageError
 _COMMANDS = {
     "scan": "Judge photos: folders, files and globs to one record each.",
     "report": "Summarise results, and draw the hits on one HTML page.",
+    "link": "Find the same photo in different adverts.",
+    "similar": "Find where else one photo occurs.",
     "model": "Say what the model file says of itself.",
     "export-kit": "Write all that a platform needs to run the model itself.",
 }
@@ -24,6 +26,8 @@ _EXTRAS = {
     "imagehash": "data",
     "matplotlib": "data",
     "gradio": "app",
+    "faiss": "link",
+    "scipy": "link",
     **dict.fromkeys(("torch", "torchvision", "timm", "sklearn", "onnx", "onnxscript"), "train"),
 }
 _PLUGINS = "faunalens.commands"  # entry-point group for commands of other packages
