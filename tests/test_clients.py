@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from faunalens.decide import decide
 from faunalens.kit import vectors
 from faunalens.model import Model
 from faunalens.preprocess import preprocess
-from faunalens.spec import ResizeRule
+from faunalens.spec import NoveltySpec, ResizeRule
 
 CLIENTS = ROOT / "inference" / "clients"
 NODE = shutil.which("node")
@@ -138,23 +139,30 @@ sizes.forEach((size, i) => {
 def test_javascript_decides_as_python(model: Model) -> None:
     rng = np.random.default_rng(0)
     rows = (rng.random((200, len(model.spec.labels))) ** rng.integers(1, 12, (200, 1))).round(6)
+    novelty = (rng.random(200) * 5).round(2).tolist()
+    spec = replace(model.spec, novelty=NoveltySpec(2.5, 0.01, "test"))
     script = """
 import { readFileSync } from "node:fs";
 import { decide, readMetadata } from "./web/contract.mjs";
 const metadata = readMetadata(readFileSync(process.argv[1]));
-for (const row of JSON.parse(readFileSync(0))) console.log(JSON.stringify(decide(metadata, row)));
+metadata.novelty = { threshold: 2.5 };
+for (const [novelty, ...row] of JSON.parse(readFileSync(0))) {
+  console.log(JSON.stringify(decide(metadata, row, novelty)));
+}
 """
     done = subprocess.run(
         [str(NODE), "--input-type=module", "-e", script, str(model.path)],
-        input=json.dumps(rows.tolist()),
+        input=json.dumps(
+            [[strange, *row] for strange, row in zip(novelty, rows.tolist(), strict=True)]
+        ),
         capture_output=True,
         text=True,
         cwd=CLIENTS,
         check=True,
     )
-    rules = vectors.own_rules(model.spec)
-    for row, line in zip(rows, done.stdout.splitlines(), strict=True):
-        theirs, ours = json.loads(line), decide(model.spec, row.tolist(), rules)
+    rules = vectors.own_rules(spec)
+    for row, strange, line in zip(rows, novelty, done.stdout.splitlines(), strict=True):
+        theirs, ours = json.loads(line), decide(spec, row.tolist(), rules, strange)
         for field in ("verdict", "label", "rule"):
             assert theirs[field] == getattr(ours, field)
         assert theirs["probability"] == pytest.approx(ours.probability)

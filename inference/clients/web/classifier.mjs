@@ -26,7 +26,8 @@ export class Classifier {
     const { size_px: side, filter } = this.metadata.resize;
     const tensor = resize(onWhite(rgba), width, height, side, side, filter);
     const image = new this.ort.Tensor("uint8", new Uint8Array(tensor.buffer), [1, side, side, 3]);
-    const output = await this.session.run({ image }, ["probability"]);
-    return { ...decide(this.metadata, output.probability.data), tensor };
+    const wanted = this.metadata.novelty ? ["probability", "novelty"] : ["probability"];
+    const { probability, novelty } = await this.session.run({ image }, wanted);
+    return { ...decide(this.metadata, probability.data, novelty?.data[0]), tensor };
   }
 }

@@ -56,8 +56,9 @@ const STRENGTH = { alert: 2, review: 1, clear: 0 };
  * Judge one photo.
  * @param metadata from readMetadata
  * @param {ArrayLike<number>} probability in the order of metadata.labels
+ * @param {number} [novelty] where the model says how unlike known photos it is
  */
-export function decide(metadata, probability) {
+export function decide(metadata, probability, novelty) {
   const values = Array.from(probability, (p) => Math.round(p * 1e6) / 1e6);
   const byLabel = Object.fromEntries(metadata.labels.map((label, i) => [label, values[i]]));
   const candidates = metadata.labels.map((label) =>
@@ -71,6 +72,13 @@ export function decide(metadata, probability) {
   }
   // Of equally strong verdicts a label beats a family, then the likelier wins.
   const { own, ...best } = candidates.reduce((a, b) => (compare(b, a) > 0 ? b : a));
+  if (best.verdict === "alert" && metadata.novelty && novelty !== undefined) {
+    const { threshold } = metadata.novelty;
+    if (!(novelty < threshold)) {
+      best.verdict = "review";
+      best.rule += `, but unlike known photos: novelty ${short(novelty, 3)} >= ${short(threshold, 3)}`;
+    }
+  }
   return { ...best, probabilities: byLabel };
 }
 
@@ -93,4 +101,4 @@ function compare(a, b) {
   );
 }
 
-const short = (value) => String(Number(value.toPrecision(4)));
+const short = (value, digits = 4) => String(Number(value.toPrecision(digits)));
