@@ -85,8 +85,7 @@ def finish(out: Path, manifest: Manifest, plan: Plan, kind: str) -> None:
         scratch.unlink(missing_ok=True)
     manifest.carried = list(plan.carried)
     manifest.parts = [
-        {"name": part_name(number, kind), "rows": plan.rows(number)}
-        for number in range(plan.parts)
+        {"name": part_name(number, kind), "rows": plan.rows(number)} for number in range(plan.parts)
     ]
     manifest.complete = True
     try:

@@ -75,9 +75,7 @@ class PartJudge:
                 f"expected {job.model['sha256'][:12]}); install the same faunalens everywhere"
             )
         self._job = job
-        settings = Settings(
-            path, job.rules, embeddings=job.embeddings, memory_mb=job.memory_mb
-        )
+        settings = Settings(path, job.rules, embeddings=job.embeddings, memory_mb=job.memory_mb)
         self._pool = Pool(settings, job.model, workers=1, time_limit_s=job.time_limit_s)
 
     def judge(self, number: int) -> Counter[str]:

@@ -13,7 +13,7 @@ from faunalens.inputs import Item
 from faunalens.record import Failure
 
 LISTS = "_lists"
-"""Folder of the lists, in that of the results. Readers of Parquet pass over names with an underscore."""
+"""Folder of the lists, in that of the results; readers of Parquet pass over names like it."""
 _PLAN = "plan.json"
 
 

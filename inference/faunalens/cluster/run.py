@@ -1,5 +1,6 @@
 """Parts dealt out to the workers of a Ray cluster."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -46,12 +47,10 @@ def judge_parts(
         count = min(workers or cores, len(todo))
         if count > cores:
             raise FaunalensError(
-                f"{count} workers need a core each, and the cluster has {cores}; use fewer --workers"
+                f"{count} workers need a core each, and the cluster has {cores}; lower --workers"
             )
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
-        context.print_on_execution_start = False
-        # A lost worker or machine is no error of ours; one that our code raises is final.
         parts = ray.data.from_items(
             [{"part": number} for number in todo],
             override_num_blocks=min(len(todo), _MOST_BLOCKS),
@@ -99,6 +98,9 @@ def _cluster(address: str | None) -> Iterator[Any]:
         import ray.data
     except ImportError as error:
         raise MissingExtraError("cluster", "--engine ray") from error
+    # Ray tells of its plans at length; what matters is raised.
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     ours = not ray.is_initialized()
     if ours:
         address = address or os.environ.get("RAY_ADDRESS")

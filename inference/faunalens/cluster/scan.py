@@ -1,10 +1,12 @@
 """`faunalens scan --engine ray`: list, judge on the cluster, finish."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import click
 from tqdm import tqdm
 
 from faunalens.batch_worker import Settings
@@ -12,13 +14,11 @@ from faunalens.cluster.folder import finish, open_folder, plan_of
 from faunalens.cluster.part import Job
 from faunalens.cluster.plan import part_name
 from faunalens.cluster.run import Done, judge_parts
+from faunalens.errors import UsageError
 from faunalens.inputs import Item
 from faunalens.model import Model
 from faunalens.output import Form
 from faunalens.output_formats import pyarrow
-
-PART_ROWS = 2_000
-"""Photos of a part: about a minute of a core, which is what a lost worker costs."""
 
 
 def scan_on_cluster(
@@ -30,14 +30,15 @@ def scan_on_cluster(
     *,
     shipped: bool,
     time_limit_s: float,
-    part_rows: int = PART_ROWS,
+    part_rows: int,
     overwrite: bool = False,
     resume: bool = False,
     address: str | None = None,
     workers: int | None = None,
     quiet: bool = False,
-    done: Done = lambda number, counts, pid: None,
-) -> Counter[str]:
+    counts: Counter[str],
+    done: Done = lambda number, judged, pid: None,
+) -> None:
     """Judge photos on a Ray cluster, into a folder of parts in the order of the photos.
 
     A run that was stopped goes on with `resume`: photos and parts are then those of its lists, and
@@ -46,20 +47,21 @@ def scan_on_cluster(
     Args:
         items: Lists the photos, which every machine must be able to read by path.
         shipped: Whether the model is the one that ships, so that each machine uses its own copy.
+        part_rows: Photos of a part; a lost worker costs the part that it was at.
         address, workers, done: See `judge_parts`.
-
-    Returns:
-        The photos judged by this call, by verdict; those without one as `failed`.
+        counts: Gets the photos judged by this call, by verdict; those without one as `failed`.
 
     Raises:
         UsageError, FileError: As `open_folder` and `make_plan`.
         MissingExtraError: Ray, or for Parquet pyarrow, is not installed.
     """
+    if workers == 0:
+        raise UsageError("--engine ray needs at least one worker")
     if form.kind == "parquet":
         pyarrow()  # fail before the work, not after it
+    started = time.monotonic()
     options = {**form.options, "engine": "ray", "part_rows": part_rows}
     form = replace(form, options=options)
-    counts: Counter[str] = Counter()
     with open_folder(out, form, overwrite=overwrite, resume=resume) as manifest:
         assert out is not None  # open_folder has seen to it
         out = out.absolute()
@@ -99,4 +101,12 @@ def scan_on_cluster(
 
             judge_parts(job, address=address, workers=workers, done=one_done)
         finish(out, manifest, plan, form.kind)
-    return counts
+    if not quiet:
+        seconds = time.monotonic() - started
+        total = counts.total()
+        click.echo(
+            f"{total:,} photos in {seconds:.0f} s ({total / seconds:.1f} per second): "
+            + ", ".join(f"{counts[key]:,} {key}" for key in ("alert", "review", "clear", "failed"))
+            + f"\nResults: {out}",
+            err=True,
+        )
