@@ -22,7 +22,7 @@ _COMMANDS = {
 _EXTRAS = {
     "imagehash": "data",
     "matplotlib": "data",
-    "gradio": "app",
+    **dict.fromkeys(("gradio", "babel"), "app"),
     **dict.fromkeys(("torch", "torchvision", "timm", "sklearn", "onnx", "onnxscript"), "train"),
 }
 _PLUGINS = "faunalens.commands"  # entry-point group for commands of other packages
