@@ -11,15 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from faunalens.labels import load_labels
+from faunalens.limits import FamilySpec, Threshold, Thresholds
 from faunalens.model import Model
-from faunalens.spec import (
-    METADATA_KEY,
-    FamilySpec,
-    ModelSpec,
-    ResizeRule,
-    Threshold,
-    Thresholds,
-)
+from faunalens.spec import METADATA_KEY, ModelSpec, ResizeRule
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT / "tests" / "photos"

@@ -1,5 +1,6 @@
 """Model files: what is accepted, and what is refused with a reason."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from conftest import SIDE, tiny_spec
 
 from faunalens.errors import ModelError
 from faunalens.model import Model
+from faunalens.onnx_file import check_file
 from faunalens.spec import METADATA_KEY, ModelSpec
 
 
@@ -70,6 +72,27 @@ def _float_input(model: onnx.ModelProto) -> None:
     model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
 
 
+def _custom_operator(model: onnx.ModelProto) -> None:
+    model.graph.node[0].domain = "evil.example"
+
+
+def _vendor_operator_set(model: onnx.ModelProto) -> None:
+    model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+
+
+def _operator_in_a_branch(model: onnx.ModelProto) -> None:
+    inner = onnx.helper.make_node("Run", [], ["x"], domain="evil.example")
+    branch = onnx.helper.make_graph([inner], "branch", [], [])
+    model.graph.node.append(onnx.helper.make_node("If", ["c"], ["x"], then_branch=branch))
+
+
+def _own_function(model: onnx.ModelProto) -> None:
+    function = onnx.helper.make_function(
+        "evil.example", "Run", ["x"], ["y"], [], [onnx.helper.make_opsetid("", 17)]
+    )
+    model.functions.append(function)
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
@@ -85,6 +108,10 @@ def _float_input(model: onnx.ModelProto) -> None:
         (_metadata(families={}), "exactly one family"),
         (_drop_output, "output 'evidence' is missing"),
         (_float_input, "tensor\\(uint8\\)"),
+        (_custom_operator, "operators of 'evil.example'"),
+        (_vendor_operator_set, "operators of 'com.microsoft'"),
+        (_operator_in_a_branch, "operators of 'evil.example'"),
+        (_own_function, "functions of its own"),
     ],
 )
 def test_refuses_file(
@@ -122,8 +149,28 @@ def test_external_data_is_not_followed(tiny_model_path: Path, tmp_path: Path) ->
         entry.key, entry.value = key, value
     path = tmp_path / "external.onnx"
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(ModelError, match="not a usable ONNX model"):
+    with pytest.raises(ModelError, match="weights in another file"):
         Model(path)
+
+
+def test_a_file_cut_anywhere_is_refused_not_a_crash(tiny_model_path: Path, tmp_path: Path) -> None:
+    content = tiny_model_path.read_bytes()
+    path = tmp_path / "cut.onnx"
+    for length in range(0, len(content) - 1, 97):
+        path.write_bytes(content[:length])
+        with pytest.raises(ModelError):
+            Model(path)
+
+
+def test_flipped_bytes_are_refused_or_read_never_a_crash(tiny_model_path: Path) -> None:
+    content = tiny_model_path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        changed = bytearray(content)
+        for place in rng.integers(len(content), size=4):
+            changed[place] = rng.integers(256)
+        with contextlib.suppress(ModelError):
+            check_file(bytes(changed))
 
 
 def test_spec_round_trip() -> None:

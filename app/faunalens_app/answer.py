@@ -17,7 +17,7 @@ from faunalens.fragments import (
     law,
 )
 from faunalens.record import Record
-from faunalens.spec import Thresholds
+from faunalens.limits import Thresholds
 from faunalens_app.catalogue import Catalogue
 from faunalens_app.seen import Bench, Seen
 from faunalens_app.viewer import viewer

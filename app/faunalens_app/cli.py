@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from faunalens.batch import available_cores
+from faunalens.cores import available_cores
 from faunalens.errors import FaunalensError, MissingExtraError
 from faunalens.model import Model
 from faunalens.pipeline import Classifier

@@ -21,12 +21,14 @@ from faunalens.errors import (
     PhotoError,
     UsageError,
 )
+from faunalens.hints import Hint
 from faunalens.inputs import find_photos
 from faunalens.labels import load_labels
+from faunalens.limits import Threshold, Thresholds
 from faunalens.model import Model, Prediction
 from faunalens.pipeline import Classifier, Judgement
 from faunalens.record import Failure, Record, read_records
-from faunalens.spec import ModelSpec, ResizeRule, Threshold, Thresholds
+from faunalens.spec import ModelSpec, ResizeRule
 
 __version__ = version("faunalens")
 
@@ -37,6 +39,7 @@ __all__ = [
     "FailureKind",
     "FaunalensError",
     "FileError",
+    "Hint",
     "Judgement",
     "LabelError",
     "Model",

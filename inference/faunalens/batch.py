@@ -1,32 +1,26 @@
 """Many photos: several workers, records in input order, memory that does not grow."""
 
-import multiprocessing
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from faunalens.batch_pool import Judged, Note, Pool
+from faunalens.batch_worker import Settings, judge
 from faunalens.decide import Policy, policy
-from faunalens.errors import FailureKind
+from faunalens.inputs import Item
 from faunalens.model import Model
 from faunalens.pipeline import Classifier
-from faunalens.record import Failure, Record
+from faunalens.record import Record
 
-# Photos per task: enough that sending the task costs nothing beside it, few enough that records
-# appear steadily and a crash costs little.
-_CHUNK = 8
-# Tasks waiting per worker: the next one is there when one ends, and no more are held.
-_AHEAD = 3
+TIME_LIMIT_S = 60.0
+"""For one photo: a 150-megapixel PNG takes about 5 s on a busy core."""
 
+MEMORY_MB = 3000
+"""For one photo: 150 megapixels with transparency pass through three copies of 600 MB."""
 
-def available_cores() -> int:
-    """Cores this process may use (its CPU affinity, not the machine's count)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+_CHUNK = 8  # photos judged at once without worker processes
 
 
 def scan(
@@ -34,7 +28,7 @@ def scan(
     *,
     model_path: Path | None = None,
     rules: Policy | None = None,
-    workers: int = 1,
+    workers: int = 0,
 ) -> Iterator[Record]:
     """Judge photos, lazily, in order.
 
@@ -42,112 +36,68 @@ def scan(
         paths: Photo files, from `find_photos`; consumed only a little ahead.
         model_path: The shipped model if None.
         rules: The model's own thresholds if None.
-        workers: Processes. With 1 everything runs in this one.
+        workers: Processes. With 0 everything runs in this one, which a photo may then crash.
 
     Yields:
-        One record per path; a photo that fails, even one that crashes its process, costs no more
-        than its own record.
+        One record per path; a photo that fails costs no more than its own record, with workers
+        even one that crashes or hangs its process.
 
     Raises:
         ModelError: The model cannot be loaded.
     """
     model = Model(model_path)
-    rules = rules or policy(model.spec)
-    chunks = _chunks(paths)
-    if workers <= 1:
-        classifier = Classifier(model, rules)
-        for chunk in chunks:
-            yield from (judged.record for judged in classifier.classify_batch(chunk))
-        return
-    with _Pool(model, rules, workers) as pool:
-        waiting: deque[tuple[list[str], Future[list[Record]]]] = deque()
-        for chunk in chunks:
-            waiting.append((chunk, pool.submit(chunk)))
-            if len(waiting) >= workers * _AHEAD:
-                yield from pool.result(*waiting.popleft(), waiting)
-        while waiting:
-            yield from pool.result(*waiting.popleft(), waiting)
+    settings = Settings(model.path, rules or policy(model.spec))
+    items = (Item(path) for path in paths)
+    return (one.record for one in judge_items(items, model, settings, workers=workers))
 
 
-class _Pool:
-    """Worker processes that are started again when a photo kills one."""
+def judge_items(
+    items: Iterable[Item],
+    model: Model,
+    settings: Settings,
+    *,
+    workers: int,
+    time_limit_s: float = TIME_LIMIT_S,
+    note: Note = lambda event, details: None,
+) -> Iterator[Judged]:
+    """Judge items, lazily, in order; like `scan`, with what an item says carried to its record.
 
-    def __init__(self, model: Model, rules: Policy, workers: int) -> None:
-        self._model = model
-        self._rules = rules
-        self._workers = workers
-        self._executor = self._start()
+    Args:
+        workers: 0 for none but this process; `time_limit_s` and the memory limit then do not act.
+    """
+    # The items on their way: what comes out is in their order.
+    waiting: deque[Item] = deque()
 
-    def __enter__(self) -> "_Pool":
-        return self
+    def watched() -> Iterator[Item]:
+        for item in items:
+            waiting.append(replace(item, data=None))
+            yield item
 
-    def __exit__(self, *_: object) -> None:
-        self._executor.shutdown(cancel_futures=True)
+    def finish(batch: Iterable[Judged]) -> Iterator[Judged]:
+        for one in batch:
+            item = waiting.popleft()
+            if item.ad is None and item.columns is None:
+                yield one
+            else:
+                record = replace(one.record, ad=item.ad, columns=item.columns)
+                yield Judged(record, one.seconds)
 
-    def submit(self, chunk: list[str]) -> Future[list[Record]]:
-        try:
-            return self._executor.submit(_judge, chunk)
-        except BrokenProcessPool as error:
-            failed: Future[list[Record]] = Future()
-            failed.set_exception(error)
-            return failed
-
-    def result(
-        self,
-        chunk: list[str],
-        future: Future[list[Record]],
-        waiting: deque[tuple[list[str], Future[list[Record]]]],
-    ) -> list[Record]:
-        try:
-            return future.result()
-        except BrokenProcessPool:
-            # Some photo in flight killed its process, and with it the pool. It may be in this
-            # chunk: judge these one by one. Then hand in again what was waiting.
-            records = [self._alone(path) for path in chunk]
-            self._restart()
-            for index, (other, _) in enumerate(waiting):
-                waiting[index] = (other, self.submit(other))
-            return records
-
-    def _alone(self, path: str) -> Record:
-        self._restart()
-        try:
-            return self._executor.submit(_judge, [path]).result()[0]
-        except BrokenProcessPool:
-            return Record(
-                source=path,
-                failure=Failure(FailureKind.INTERNAL, "the decoder crashed on this file"),
-                model=self._model.identity,
-            )
-
-    def _restart(self) -> None:
-        self._executor.shutdown(cancel_futures=True)
-        self._executor = self._start()
-
-    def _start(self) -> ProcessPoolExecutor:
-        # spawn: onnxruntime's threads do not survive a fork.
-        return ProcessPoolExecutor(
-            self._workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_load,
-            initargs=(self._model.path, self._rules),
-        )
+    if workers:
+        with Pool(
+            settings, model.identity, workers=workers, time_limit_s=time_limit_s, note=note
+        ) as pool:
+            yield from finish(pool.judge(watched()))
+    else:
+        yield from finish(_here(watched(), Classifier(model, settings.rules), settings))
 
 
-_classifier: Classifier | None = None  # of a worker process
-
-
-def _load(model_path: Path, rules: Policy) -> None:
-    global _classifier
-    _classifier = Classifier(Model(model_path), rules)
-
-
-def _judge(chunk: list[str]) -> list[Record]:
-    assert _classifier is not None  # _load ran first
-    return [judged.record for judged in _classifier.classify_batch(chunk)]
-
-
-def _chunks(paths: Iterable[str]) -> Iterator[list[str]]:
-    iterator = iter(paths)
-    while chunk := list(islice(iterator, _CHUNK)):
-        yield chunk
+def _here(items: Iterator[Item], classifier: Classifier, settings: Settings) -> Iterator[Judged]:
+    while chunk := list(islice(items, _CHUNK)):
+        good = [(item.source, item.data) for item in chunk if item.failure is None]
+        judged = iter(zip(*judge(classifier, settings, good), strict=True)) if good else iter(())
+        for item in chunk:
+            if item.failure is None:
+                yield Judged(*next(judged))
+            else:
+                identity = classifier.model.identity
+                yield Judged(Record(item.source, identity, failure=item.failure), 0.0)

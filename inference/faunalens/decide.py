@@ -7,12 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from faunalens.errors import FileError, ModelError, UsageError
-from faunalens.spec import (
-    FamilySpec,
-    ModelSpec,
-    Thresholds,
-    family_probability,
-)
+from faunalens.limits import FamilySpec, Thresholds
+from faunalens.spec import ModelSpec, family_probability
 
 
 class Verdict(StrEnum):
@@ -26,6 +22,17 @@ class Verdict(StrEnum):
     def strength(self) -> int:
         """2 alert, 1 review, 0 clear."""
         return {"alert": 2, "review": 1, "clear": 0}[self]
+
+
+class Look(StrEnum):
+    """How closely photos are looked at."""
+
+    FIRST = "first"
+    """The fast model alone."""
+    SECOND = "second"
+    """Photos that leave the fast model in doubt are judged again by the sharper one."""
+    ZOOM = "zoom"
+    """And if that raises no alert, so are parts of them."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +57,19 @@ class Decision:
 
 @dataclass(frozen=True)
 class Policy:
-    """Which labels count, and from which probability on.
+    """Which labels count, from which probability on, and how closely a photo is looked at.
 
     Attributes:
         labels: Ids that may decide, in model order.
         thresholds: Per label in `labels`.
         families: Families cut down to `labels`; only whole ones keep thresholds.
+        look: What the thresholds are meant for.
     """
 
     labels: tuple[str, ...]
     thresholds: Mapping[str, Thresholds]
     families: Mapping[str, FamilySpec]
+    look: Look = Look.FIRST
 
 
 def policy(
@@ -68,6 +77,7 @@ def policy(
     *,
     labels: Iterable[str] | None = None,
     overrides: Mapping[str, Mapping[str, float]] | None = None,
+    look: Look | None = None,
 ) -> Policy:
     """The model's own thresholds, restricted and overridden by the user.
 
@@ -75,10 +85,22 @@ def policy(
         labels: Label or family ids that may decide; all if None. An id that is both (`pangolin`)
             means the label, here and in `overrides`.
         overrides: Label or family id to `{"alert": p, "review": p}`, either or both.
+        look: SECOND if None and the model names a second one, else FIRST.
 
     Raises:
-        UsageError: An unknown id, or thresholds that contradict each other.
+        UsageError: An unknown id, thresholds that contradict each other, or a second look with a
+            model that has none.
     """
+    if look is None:
+        look = Look.SECOND if spec.second else Look.FIRST
+    if look is not Look.FIRST:
+        if spec.second is None:
+            raise UsageError(
+                f"a second look needs a second model, and {spec.name} {spec.version} names none"
+            )
+        spec = replace(
+            spec, thresholds=spec.second.thresholds, families=spec.second.families, second=None
+        )
     chosen = set(spec.labels) if labels is None else _expand(spec, labels)
     kept = tuple(label for label in spec.labels if label in chosen)
     families = {}
@@ -96,7 +118,7 @@ def policy(
         elif key not in spec.labels and key not in spec.families:
             raise _unknown(spec, key)
         # else: thresholds for a label that --labels leaves out have nothing to act on
-    return Policy(kept, thresholds, families)
+    return Policy(kept, thresholds, families, look)
 
 
 def load_overrides(path: Path) -> dict[str, dict[str, float]]:
@@ -125,12 +147,19 @@ def load_overrides(path: Path) -> dict[str, dict[str, float]]:
     return raw
 
 
-def decide(spec: ModelSpec, probabilities: Sequence[float], rules: Policy) -> Decision:
+def decide(
+    spec: ModelSpec,
+    probabilities: Sequence[float],
+    rules: Policy,
+    novelty: float | None = None,
+) -> Decision:
     """Judge one photo.
 
     Args:
         probabilities: In the order of `spec.labels`, each 0 to 1.
         rules: From `policy`.
+        novelty: Of the photo; from the threshold of `spec.novelty` on, what would be an alert asks
+            for review instead, since a model's certainty means little far from what it learnt.
     """
     if len(probabilities) != len(spec.labels):
         raise ValueError(f"expected {len(spec.labels)} probabilities, got {len(probabilities)}")
@@ -147,7 +176,14 @@ def decide(spec: ModelSpec, probabilities: Sequence[float], rules: Policy) -> De
             verdict, rule = _judge(f"family {key}", probability, members.thresholds)
             candidates.append((Decision(verdict, likeliest, key, probability, rule), False))
     # Of equally strong verdicts a label beats a family (it says more), then the likelier wins.
-    return max(candidates, key=lambda c: (c[0].verdict.strength, c[1], c[0].probability))[0]
+    best = max(candidates, key=lambda c: (c[0].verdict.strength, c[1], c[0].probability))[0]
+    if best.verdict is not Verdict.ALERT or novelty is None or spec.novelty is None:
+        return best
+    if novelty < spec.novelty.threshold:
+        return best
+    # NaN comes here too: it is no reason to trust an alert.
+    why = f"unlike known photos: novelty {novelty:.3g} >= {spec.novelty.threshold:.3g}"
+    return replace(best, verdict=Verdict.REVIEW, rule=f"{best.rule}, but {why}")
 
 
 def _judge(who: str, probability: float, thresholds: Thresholds) -> tuple[Verdict, str]:

@@ -2,14 +2,36 @@
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from faunalens.decode import PHOTO_SUFFIXES
+from faunalens.record import Failure
 
 # First bytes of the photo formats in PHOTO_SUFFIXES, for files without a suffix: scrapers often
 # name a photo by its hash alone.
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One photo to judge.
+
+    Attributes:
+        source: What its record calls it; a path to read if `data` is None.
+        data: The bytes of the file, if they were read already.
+        ad: Advert id, from a table of adverts.
+        columns: Other columns of that table.
+        failure: Why it cannot be judged, if that is known already.
+    """
+
+    source: str
+    data: bytes | None = None
+    ad: str | None = None
+    columns: Mapping[str, Any] | None = None
+    failure: Failure | None = None
 
 
 def find_photos(paths: Iterable[str]) -> Iterator[str]:

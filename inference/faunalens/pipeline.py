@@ -7,16 +7,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from faunalens.decide import Policy, decide, policy
+from faunalens.decide import Look, Policy, decide, policy
 from faunalens.decode import FileBytes, Photo, decode, read_file
 from faunalens.errors import FailureKind, PhotoError
-from faunalens.model import Model
+from faunalens.hints import Hint, hints
+from faunalens.model import Model, Prediction
 from faunalens.preprocess import preprocess
 from faunalens.record import Failure, Record
-
-# JPEGs are decoded at no less than twice the model's side: below, the block averages of scaled
-# decoding alias (libvips advises the same factor before a good filter).
-_OVERSAMPLING = 2
+from faunalens.second import OVERSAMPLING, Second, SecondLook
 
 
 @dataclass(frozen=True)
@@ -27,27 +25,35 @@ class Judgement:
         photo: The decoded photo, None if it failed.
         evidence: `(L, h, w)` float32, None if it failed.
         embedding: `(D,)` float32 of length 1, None if it failed.
+        novelty: How unlike the training photos it is; None if it failed or the model cannot say.
+        may_be: The taxa it may show, likeliest first (see `hints`). They never touch the verdict.
     """
 
     record: Record
     photo: Photo | None = None
     evidence: npt.NDArray[np.float32] | None = None
     embedding: npt.NDArray[np.float32] | None = None
+    novelty: float | None = None
+    may_be: tuple[Hint, ...] = ()
 
 
 class Classifier:
-    """Judges photos with one model and one set of thresholds.
+    """Judges photos with one model, its second one where that is in doubt, and one set of rules.
 
     Thread-safe: onnxruntime sessions may be shared, and nothing else is kept.
 
     Args:
         model: The shipped one if None.
-        rules: From `policy`; the model's own thresholds if None.
+        rules: From `policy`, which also says how closely to look; the model's own if None.
+
+    Raises:
+        ModelError: A model file cannot be used, or the second one is not there.
     """
 
     def __init__(self, model: Model | None = None, rules: Policy | None = None) -> None:
         self.model = model or Model.shipped()
         self.rules = rules or policy(self.model.spec)
+        self.second = None if self.rules.look is Look.FIRST else SecondLook(self.model, self.rules)
 
     def classify(self, photo: str | Path | bytes, *, source: str | None = None) -> Judgement:
         """Judge one photo, given as a path or as the bytes of a file.
@@ -75,16 +81,7 @@ class Classifier:
         if not ready:
             return [one for one in opened if isinstance(one, Judgement)]
         prediction = self.model.predict(np.stack([one.image for one in ready]))
-        judged = iter(
-            self._judge(one, *outputs)
-            for one, *outputs in zip(
-                ready,
-                prediction.probability,
-                prediction.evidence,
-                prediction.embedding,
-                strict=True,
-            )
-        )
+        judged = iter(self._judge(one, prediction, row) for row, one in enumerate(ready))
         return [next(judged) if isinstance(one, _Opened) else one for one in opened]
 
     def model_input(self, data: bytes) -> tuple[Photo, npt.NDArray[np.uint8]]:
@@ -94,7 +91,7 @@ class Classifier:
             PhotoError: It cannot be decoded.
         """
         rule = self.model.spec.resize
-        photo = decode(data, at_least_px=_OVERSAMPLING * rule.size_px)
+        photo = decode(data, at_least_px=OVERSAMPLING * rule.size_px)
         return photo, preprocess(photo.pixels, rule)
 
     def _open(self, photo: str | Path | bytes, source: str) -> "_Opened | Judgement":
@@ -103,10 +100,16 @@ class Classifier:
         try:
             file = FileBytes.of(photo) if isinstance(photo, bytes) else read_file(photo)
             size, sha256 = len(file.data), file.sha256
-            return _Opened(source, sha256, size, *self.model_input(file.data))
-        except PhotoError as error:
+            return _Opened(source, file, *self.model_input(file.data))
+        except Exception as error:
+            return self._failed(source, sha256, size, error)
+
+    def _failed(
+        self, source: str, sha256: str | None, size: int | None, error: Exception
+    ) -> Judgement:
+        if isinstance(error, PhotoError):
             failure = Failure(error.kind, str(error))
-        except Exception as error:  # a bug or a broken library must cost one photo, not the run
+        else:  # a bug or a broken library must cost one photo, not the run
             failure = Failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
         return Judgement(
             Record(
@@ -118,37 +121,53 @@ class Classifier:
             )
         )
 
-    def _judge(
-        self,
-        one: "_Opened",
-        probability: npt.NDArray[np.float32],
-        evidence: npt.NDArray[np.float32],
-        embedding: npt.NDArray[np.float32],
-    ) -> Judgement:
+    def _judge(self, one: "_Opened", prediction: Prediction, row: int) -> Judgement:
+        spec, evidence = self.model.spec, prediction.evidence[row]
+        first = prediction.probability[row]
+        second: Second | None = None
+        if self.second is not None and self.second.doubts(first[None])[0]:
+            try:
+                second = self.second.look(one.file.data, first)
+            except Exception as error:
+                return self._failed(one.source, one.file.sha256, len(one.file.data), error)
+            evidence = second.evidence
         # Six digits say all a float32 sigmoid can, and keep a row short.
-        values = [round(float(p), 6) for p in probability]
-        decision = decide(self.model.spec, values, self.rules)
+        values = [round(float(p), 6) for p in (first if second is None else second.probability)]
+        novelty = None if prediction.novelty is None else float(prediction.novelty[row])
+        decision = decide(spec, values, self.rules, novelty)
+        rule = decision.rule
+        if second is not None:
+            place = spec.labels.index(decision.label)
+            rule += " (zoom)" if place in second.zoomed else " (second model)"
         record = Record(
             source=one.source,
-            sha256=one.sha256,
-            bytes=one.bytes,
+            sha256=one.file.sha256,
+            bytes=len(one.file.data),
             width=one.photo.width,
             height=one.photo.height,
             verdict=decision.verdict,
             label=decision.label,
             family=decision.family,
             probability=round(decision.probability, 6),
-            rule=decision.rule,
-            probabilities=dict(zip(self.model.spec.labels, values, strict=True)),
+            rule=rule,
+            probabilities=dict(zip(spec.labels, values, strict=True)),
             model=self.model.identity,
         )
-        return Judgement(record, one.photo, evidence, embedding)
+        return Judgement(
+            record,
+            one.photo,
+            evidence,
+            prediction.embedding[row],
+            novelty,
+            hints(spec, prediction.taxon[row].tolist(), decision, values, self.rules)
+            if prediction.taxon is not None
+            else (),
+        )
 
 
 @dataclass(frozen=True)
 class _Opened:
     source: str
-    sha256: str
-    bytes: int
+    file: FileBytes
     photo: Photo
     image: npt.NDArray[np.uint8]

@@ -6,10 +6,17 @@ The JSON object in the ONNX file's `metadata_props["faunalens"]` is the only cop
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from faunalens.errors import ModelError
+from faunalens.limits import (
+    FamilySpec,
+    SecondModel,
+    Thresholds,
+    families_from,
+    pair_from,
+)
 
 METADATA_KEY = "faunalens"
 SCHEMA = 1
@@ -41,51 +48,38 @@ class ResizeRule:
 
 
 @dataclass(frozen=True)
-class Threshold:
-    """A probability at and above which a verdict holds.
+class TaxonSpec:
+    """One column of the optional output `taxon`.
 
     Attributes:
-        probability: 0 to 1.
-        fpr: Share of validation negatives at or above it that was aimed for, 0 to 1.
+        id: Of the taxon in the label list.
+        label: Id of the label that it is a kind of.
     """
 
-    probability: float
-    fpr: float
-
-    def __post_init__(self) -> None:
-        if not (0 < self.probability <= 1 and 0 < self.fpr < 1):
-            raise ModelError(
-                "a threshold needs 0 < probability <= 1 and 0 < fpr < 1, found "
-                f"{self.probability} and {self.fpr}"
-            )
+    id: str
+    label: str
 
 
 @dataclass(frozen=True)
-class Thresholds:
-    """The two thresholds of a label or family: `alert` (few false alarms), `review` (most hits)."""
-
-    alert: Threshold
-    review: Threshold
-
-    def __post_init__(self) -> None:
-        if self.review.probability > self.alert.probability:
-            raise ModelError(
-                f"review threshold {self.review.probability} is above the alert threshold "
-                f"{self.alert.probability}; expected review <= alert"
-            )
-
-
-@dataclass(frozen=True)
-class FamilySpec:
-    """Labels that one answer can be given for ("a reptile, kind uncertain").
+class NoveltySpec:
+    """How to read the optional output `novelty`: how unlike the photos it learnt from a photo is.
 
     Attributes:
-        labels: Label ids. The family's probability is 1 - prod(1 - p) over them.
-        thresholds: The family's own, or None where it has a single label.
+        threshold: The novelty from which on a photo is too strange to alert.
+        rate: Share of held-out real photos at or above it, as measured, 0 to 1.
+        method: How it is computed.
     """
 
-    labels: tuple[str, ...]
-    thresholds: Thresholds | None = None
+    threshold: float
+    rate: float
+    method: str
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.threshold) and 0 <= self.rate < 1):
+            raise ModelError(
+                "novelty needs a finite threshold and 0 <= rate < 1, found "
+                f"{self.threshold} and {self.rate}"
+            )
 
 
 @dataclass(frozen=True)
@@ -102,6 +96,9 @@ class ModelSpec:
         dataset: Fingerprint of the training manifest and split sizes.
         licence: SPDX id of the weights.
         commit: Git commit of the training code.
+        taxa: Columns of the output `taxon`; empty if the file has none.
+        novelty: Of the output `novelty`; None if the file has none.
+        second: The sharper model that ships beside this one; None if there is none.
     """
 
     name: str
@@ -115,6 +112,9 @@ class ModelSpec:
     licence: str
     commit: str
     schema: int = SCHEMA
+    taxa: tuple[TaxonSpec, ...] = ()
+    novelty: NoveltySpec | None = None
+    second: SecondModel | None = None
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
@@ -130,6 +130,21 @@ class ModelSpec:
         members = [label for family in self.families.values() for label in family.labels]
         if sorted(members) != sorted(self.labels):
             raise ModelError("each label must be in exactly one family")
+        if self.second is not None:
+            if not set(self.second.doubt) <= set(self.labels):
+                raise ModelError("second.doubt names labels that the model has not")
+            if len(self.second.offset) != len(self.labels):
+                raise ModelError(f"second.offset must hold {len(self.labels)} numbers")
+            replace(
+                self,
+                thresholds=self.second.thresholds,
+                families=self.second.families,
+                second=None,
+            )  # the same checks for the joint ones
+        if len({taxon.id for taxon in self.taxa}) != len(self.taxa):
+            raise ModelError("model metadata must list each taxon once")
+        if odd := sorted({taxon.label for taxon in self.taxa} - set(self.labels)):
+            raise ModelError(f"taxa belong to unknown labels: {', '.join(odd)}")
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -140,20 +155,24 @@ class ModelSpec:
         """
         try:
             raw = json.loads(text)
-            families = {
-                key: FamilySpec(
-                    tuple(value["labels"]),
-                    _pair(value["thresholds"]) if "thresholds" in value else None,
-                )
-                for key, value in raw.pop("families").items()
-            }
-            thresholds = {key: _pair(value) for key, value in raw.pop("thresholds").items()}
+            families = families_from(raw.pop("families"))
+            second = raw.pop("second", None)
+            thresholds = {key: pair_from(value) for key, value in raw.pop("thresholds").items()}
             resize = ResizeRule(**raw.pop("resize"))
             labels = tuple(raw.pop("labels"))
+            if "taxa" in raw:
+                raw["taxa"] = tuple(TaxonSpec(**taxon) for taxon in raw["taxa"])
+            if "novelty" in raw:
+                raw["novelty"] = NoveltySpec(**raw["novelty"])
             return cls(
-                labels=labels, families=families, thresholds=thresholds, resize=resize, **raw
+                labels=labels,
+                families=families,
+                thresholds=thresholds,
+                resize=resize,
+                second=None if second is None else SecondModel.from_raw(second),
+                **raw,
             )
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(
                 f"model metadata is malformed ({type(error).__name__}: {error}); "
                 "expected a file written by `faunalens-train export`"
@@ -162,9 +181,13 @@ class ModelSpec:
     def to_json(self) -> str:
         """The inverse of `from_json`; keys sorted, so equal specs give equal bytes."""
         raw = asdict(self)
-        for family in raw["families"].values():
+        joint = raw["second"]["families"].values() if self.second else ()
+        for family in (*raw["families"].values(), *joint):
             if family["thresholds"] is None:
                 del family["thresholds"]
+        for optional in ("taxa", "novelty", "second"):
+            if not raw[optional]:
+                del raw[optional]
         return json.dumps(raw, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
     def family_of(self, label: str) -> str:
@@ -175,10 +198,6 @@ class ModelSpec:
 def family_probability(probabilities: list[float]) -> float:
     """Chance that at least one of a family's labels is present, taking them as independent."""
     return 1.0 - math.prod(1.0 - p for p in probabilities)
-
-
-def _pair(raw: Mapping[str, Any]) -> Thresholds:
-    return Thresholds(Threshold(**raw["alert"]), Threshold(**raw["review"]))
 
 
 def _one_of(field: str, value: str, known: tuple[str, ...]) -> None:

@@ -34,7 +34,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from faunalens import find_photos
-from faunalens.batch import available_cores
+from faunalens.cores import available_cores
 from faunalens.model import Model
 
 HERE = Path(__file__).parent

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from faunalens.spec import FamilySpec, Threshold, Thresholds, family_probability
+from faunalens.limits import FamilySpec, Threshold, Thresholds
+from faunalens.spec import family_probability
 from faunalens_train.config import ThresholdConfig
 from faunalens_train.probe import masked_bce
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from faunalens.decide import Verdict
-from faunalens.spec import Thresholds
+from faunalens.limits import Thresholds
 from faunalens_data.row import Row
 from faunalens_train.calibrate import Floats, threshold_at
 

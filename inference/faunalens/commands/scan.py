@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from faunalens.batch import available_cores
 from faunalens.batch import scan as scan_photos
-from faunalens.decide import load_overrides, policy
+from faunalens.cores import available_cores
+from faunalens.decide import Look, load_overrides, policy
 from faunalens.errors import FaunalensError
 from faunalens.inputs import find_photos
 from faunalens.model import Model
@@ -37,10 +37,10 @@ EXIT_SOME_FAILED = 3
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=0),
     default=None,
     show_default="the cores this process may use",
-    help="Processes that judge photos.",
+    help="Processes that judge photos; 0 for none but this one, which a photo may then crash.",
 )
 @click.option(
     "--labels", help="Labels or families that may decide, separated by commas; all if not given."
@@ -56,6 +56,14 @@ EXIT_SOME_FAILED = 3
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Another model file than the one that ships.",
 )
+@click.option(
+    "--second-look",
+    is_flag=True,
+    help="Look closer where there is doubt: parts of the photo too, for small objects. Slower.",
+)
+@click.option(
+    "--first-only", is_flag=True, help="Never ask the second, sharper model. Faster, finds less."
+)
 @click.option("--quiet", is_flag=True, help="No progress and no summary on stderr.")
 def scan(
     paths: tuple[str, ...],
@@ -66,12 +74,16 @@ def scan(
     labels: str | None,
     thresholds: Path | None,
     model_path: Path | None,
+    second_look: bool,
+    first_only: bool,
     quiet: bool,
 ) -> None:
     """Judge every photo in PATHS (folders, files, globs): one record each, in order.
 
     Exit code 3 says that all was done but some photos could not be judged; their records say why.
     """
+    if second_look and first_only:
+        raise click.UsageError("give one of --second-look and --first-only")
     kind = format_for(out, kind)
     spec = Model(model_path).spec
     rules = policy(
@@ -80,12 +92,16 @@ def scan(
         if labels is None
         else [key.strip() for key in labels.split(",") if key.strip()],
         overrides=None if thresholds is None else load_overrides(thresholds),
+        look=Look.ZOOM if second_look else Look.FIRST if first_only else None,
     )
     photos = _first(find_photos(paths), paths)
     counts: Counter[str] = Counter()
     started = time.monotonic()
     records = scan_photos(
-        photos, model_path=model_path, rules=rules, workers=workers or available_cores()
+        photos,
+        model_path=model_path,
+        rules=rules,
+        workers=available_cores() if workers is None else workers,
     )
     with (
         open_output(out, kind, spec.labels, overwrite=overwrite) as write,
