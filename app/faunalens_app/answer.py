@@ -16,8 +16,8 @@ from faunalens.fragments import (
     join,
     law,
 )
-from faunalens.record import Record
 from faunalens.limits import Thresholds
+from faunalens.record import Record
 from faunalens_app.catalogue import Catalogue
 from faunalens_app.seen import Bench, Seen
 from faunalens_app.viewer import viewer
@@ -65,8 +65,9 @@ def answer(seen: Seen, bench: Bench, say: Catalogue) -> Answer:
     label = find_label(record.label, labels) if hit else None
     name = say.within(label_name(record.label, bench, say))
     first = fill(
-        '<div class="fl-card">{verdict}{evidence}</div>',
+        '<div class="fl-card">{verdict}{hints}{evidence}</div>',
         verdict=verdict(record, bench, say),
+        hints=_hints(seen, bench, say),
         evidence=viewer(seen, name, bench, say, marked=hit),
     )
     cards = [_others(record, bench, say, hit), _file(seen, say)]
@@ -108,6 +109,32 @@ def verdict(record: Record, bench: Bench, say: Catalogue) -> Markup:
         title=title(record, bench, say),
         said=said,
     )
+
+
+def _hints(seen: Seen, bench: Bench, say: Catalogue) -> Markup:
+    """Which species it may be, and whether the model is out of its depth."""
+    pieces = []
+    if seen.novel:
+        pieces.append(fill('<p class="fl-warning">{text}</p>', text=say("answer.novel")))
+    if seen.may_be:
+        items = join(
+            fill(
+                "<li>{name} ({percent})</li>",
+                name=bench.taxon_name(hint.taxon, say.language),
+                percent=say.percent(hint.probability),
+            )
+            for hint in seen.may_be
+        )
+        pieces.append(
+            fill(
+                '<div class="fl-hints"><h3>{title}</h3><ul>{items}</ul><p class="fl-small">{more}'
+                "</p></div>",
+                title=say("answer.may_be"),
+                items=items,
+                more=say("answer.may_be_more"),
+            )
+        )
+    return join(pieces)
 
 
 def title(record: Record, bench: Bench, say: Catalogue) -> Markup:

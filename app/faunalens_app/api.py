@@ -27,7 +27,7 @@ def publish(bench: Bench, say: Catalogue) -> None:
             [one.path for one in uploads], sources=[one.name for one in uploads]
         )
         return [
-            told(Seen.of(judgement, upload.path), bench, say)
+            told(Seen.of(judgement, upload.path, bench.spec), bench, say)
             for upload, judgement in zip(uploads, judged, strict=True)
         ]
 

@@ -99,11 +99,19 @@ class Catalogue:
     @functools.cached_property
     def words(self) -> Words:
         """The words of the pieces that the report shares."""
-        plain = ("uncertain", "cannot_show", "check", "look_alikes", "law", "appendix", "annex")
-        plain += ("not_listed", "as_of", "not_verified", "checked")
         return Words(
             verdicts=MappingProxyType({v: self(f"verdict.{v}") for v in Verdict}),
-            **{name: self(f"words.{name}") for name in plain},
+            uncertain=self("words.uncertain"),
+            cannot_show=self("words.cannot_show"),
+            check=self("words.check"),
+            look_alikes=self("words.look_alikes"),
+            law=self("words.law"),
+            appendix=self("words.appendix"),
+            annex=self("words.annex"),
+            not_listed=self("words.not_listed"),
+            as_of=self("words.as_of"),
+            not_verified=self("words.not_verified"),
+            checked=self("words.checked"),
             written=self.date,
         )
 
@@ -137,4 +145,3 @@ def preferred(accept_language: str) -> str:
         if language in LANGUAGES and quality > 0:
             wanted.append((-quality, place, language))
     return min(wanted)[2] if wanted else LANGUAGES[0]
-

@@ -8,7 +8,7 @@ from faunalens.fragments import fill, plain, visible
 from faunalens_app.answer import Answer, answer, title, waiting
 from faunalens_app.catalogue import Catalogue
 from faunalens_app.seen import Bench, Seen
-from faunalens_app.uploads import Upload, take_uploads_only
+from faunalens_app.uploads import Upload, as_they_came
 
 MOST = 20
 """Photos checked at once on this screen; more of them belong on the other."""
@@ -34,14 +34,16 @@ class CheckScreen:
                     elem_id="fl-files",
                     elem_classes="fl-adder",
                 )
-                take_uploads_only(files, say)
+                as_they_came(files)
                 gr.HTML(_tools(say), elem_id="fl-tools", elem_classes="fl-html", padding=False)
-                self.shown = gr.Radio(
-                    [], label=say("add.which"), visible=False, elem_id="fl-which"
+                self.shown = gr.Radio([], label=say("add.which"), visible=False, elem_id="fl-which")
+                gr.HTML(
+                    f"<p>{privacy}</p>", elem_id="fl-privacy", elem_classes="fl-html", padding=False
                 )
-                gr.HTML(f"<p>{privacy}</p>", elem_id="fl-privacy", elem_classes="fl-html", padding=False)
             with gr.Column(scale=7, min_width=280):
-                first = gr.HTML(waiting(say).first, elem_id="fl-first", elem_classes="fl-html", padding=False)
+                first = gr.HTML(
+                    waiting(say).first, elem_id="fl-first", elem_classes="fl-html", padding=False
+                )
         more = gr.HTML(elem_id="fl-more", elem_classes="fl-html", padding=False)
         files.change(
             self._judge,
@@ -71,7 +73,7 @@ class CheckScreen:
             [upload.path for upload in new], sources=[upload.name for upload in new]
         )
         for upload, judgement in zip(new, judged, strict=True):
-            known[upload.path] = Seen.of(judgement, upload.path)
+            known[upload.path] = Seen.of(judgement, upload.path, self._bench.spec)
         seen = [known[upload.path] for upload in uploads]
         # The newest is what was just added; after a removal, the first that is left.
         place = seen.index(known[new[0].path]) if new else 0

@@ -44,6 +44,13 @@ _PATHS = re.compile(
     r"|queue/(join|data)|heartbeat/.+|call/[a-z_]+(/.+)?|file=(?!https?:).+))?"
 )
 
+# A lens. Without one, the browser asks for gradio's.
+_ICON = (
+    b"<link rel='icon' href=\"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' "
+    b"viewBox='0 0 16 16' fill='none' stroke='%230b57a8' stroke-width='2'><circle cx='7' cy='7' "
+    b"r='5'/><path d='m11 11 4 4'/></svg>\">"
+)
+
 Headers = dict[bytes, bytes]
 
 
@@ -103,8 +110,10 @@ class Guard:
     async def _knows(self, headers: Headers) -> bool:
         credentials = basic_credentials(headers.get(b"authorization", b"").decode("latin-1"))
         check = self._door.check
-        return credentials is not None and check is not None and await run_in_threadpool(
-            check, *credentials
+        return (
+            credentials is not None
+            and check is not None
+            and await run_in_threadpool(check, *credentials)
         )
 
     async def _to_language(self, headers: Headers, send: Send) -> None:
@@ -142,8 +151,8 @@ def _in_language(language: str, send: Send) -> Send:
     quoted = f'"{language}"'.encode()
     script = (
         b"<head><script>for(const[k,v]of[['language',%s],['languages',[%s]]])"
-        b"Object.defineProperty(navigator,k,{get:()=>v});</script>"
-    ) % (quoted, quoted)
+        b"Object.defineProperty(navigator,k,{get:()=>v});</script>%s"
+    ) % (quoted, quoted, _ICON)
 
     async def rewrite(message: Message) -> None:
         nonlocal start, body

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faunalens.decide import Policy
+from faunalens.hints import Hint
 from faunalens.labels import LabelList, load_labels
 from faunalens.pipeline import Classifier, Judgement
 from faunalens.record import Record
@@ -24,6 +25,8 @@ class Seen:
         at: When, with time zone.
         evidence: `(L, h, w)` float32; None if the photo failed or was judged elsewhere.
         embedding: `(D,)` float32 of length 1; likewise.
+        may_be: The taxa it may show, likeliest first; a help, no part of the verdict.
+        novel: Whether it is unlike the photos the model learnt from.
     """
 
     path: Path | None
@@ -31,16 +34,21 @@ class Seen:
     at: datetime
     evidence: npt.NDArray[np.float32] | None = None
     embedding: npt.NDArray[np.float32] | None = None
+    may_be: tuple[Hint, ...] = ()
+    novel: bool = False
 
     @classmethod
-    def of(cls, judgement: Judgement, path: Path | None) -> "Seen":
-        """A fresh judgement."""
+    def of(cls, judgement: Judgement, path: Path | None, spec: ModelSpec) -> "Seen":
+        """A fresh judgement by a model."""
+        limit = spec.novelty.threshold if spec.novelty else None
         return cls(
             path,
             judgement.record,
             datetime.now().astimezone(),
             judgement.evidence,
             judgement.embedding,
+            judgement.may_be,
+            limit is not None and judgement.novelty is not None and judgement.novelty >= limit,
         )
 
 
@@ -65,3 +73,10 @@ class Bench:
     def rules(self) -> Policy:
         """The thresholds photos are judged by."""
         return self.classifier.rules
+
+    def taxon_name(self, taxon_id: str, language: str) -> str:
+        """A taxon's name in a language; its id, made readable, if the label list has no names."""
+        for taxon in getattr(self.labels, "taxa", ()):
+            if taxon.id == taxon_id:
+                return str(taxon.names[language])
+        return taxon_id.replace("_", " ").capitalize()

@@ -23,25 +23,33 @@ def is_upload(path: str | Path) -> bool:
     return Path(path).resolve().is_relative_to(Path(get_upload_folder()).resolve())
 
 
-def take_uploads_only(component: gr.File, say: Catalogue) -> None:
-    """Make the component give the uploaded files as they came, as `Upload`s, and no others.
+def as_they_came(component: gr.File) -> None:
+    """Make the component give the uploaded files as `Upload`s, whatever they are called.
 
-    By itself it would also fetch a link, and (gradio 6.31, when mounted) take the path of any file
-    of this machine; it would also refuse files by the ending of their name.
+    By itself it would refuse files by the ending of their name, and copy nothing but their path.
     """
-    to_cache = component.async_move_resource_to_block_cache
-
-    async def only_uploads(path: Any) -> Any:
-        if not is_upload(path):
-            raise gr.Error(say("add.not_uploaded"), print_exception=False)
-        return await to_cache(path)
-
     # Set here and not in a subclass: gradio writes a .pyi file beside every module that has one.
     component.preprocess = lambda payload: [
         Upload(Path(one.path), one.orig_name or Path(one.path).name)
         for one in getattr(payload, "root", [payload] if payload else [])
     ]
-    component.async_move_resource_to_block_cache = only_uploads
+
+
+def take_uploads_only(page: gr.Blocks, say: Catalogue) -> None:
+    """Refuse every file in a request that is not an upload, for all functions of the page.
+
+    By itself gradio fetches links, and (6.31, when mounted) takes the path of any file of this
+    machine, before the function is called.
+    """
+
+    async def only_uploads(path: Any) -> Any:
+        if not is_upload(path):
+            raise gr.Error(say("add.not_uploaded"), print_exception=False)
+        return str(path)
+
+    for function in page.fns.values():
+        for component in function.inputs:
+            component.async_move_resource_to_block_cache = only_uploads
 
 
 class Sweeper:

@@ -15,6 +15,7 @@ from faunalens_app.catalogue import NAMES, Catalogue, catalogue
 from faunalens_app.check import CheckScreen
 from faunalens_app.guard import Door, Guard
 from faunalens_app.seen import Bench
+from faunalens_app.uploads import take_uploads_only
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def build(classifier: Classifier, language: str, settings: Settings) -> gr.Block
         with gr.Tabs(), gr.Tab(say("tab.check"), id="check"):
             CheckScreen(bench, say, privacy)
         publish(bench, say)
+    take_uploads_only(page, say)
     page.queue(max_size=settings.queue_size, default_concurrency_limit=settings.workers)
     return page
 

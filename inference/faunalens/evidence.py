@@ -67,9 +67,9 @@ def overlay(pixels: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32]) -> npt
         `(H, W, 3)` uint8 RGB.
     """
     layer = heat_layer(heat).astype(np.float32)
-    alpha = layer[..., 3:] / 255
-    mixed: npt.NDArray[np.float32] = pixels * (1 - alpha) + layer[..., :3] * alpha + 0.5
-    return mixed.astype(np.uint8)
+    alpha: npt.NDArray[np.float32] = layer[..., 3:] * np.float32(1 / 255)
+    mixed = pixels * (1 - alpha) + layer[..., :3] * alpha + 0.5
+    return np.asarray(mixed, np.uint8)
 
 
 def heat_layer(heat: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
