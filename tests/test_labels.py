@@ -59,6 +59,24 @@ SECOND = GOOD[GOOD.index("[[label]]") :]
 LABELS = load_labels()
 
 
+TAXON = """
+[[taxon]]
+id = "elephas"
+label = "ivory"
+imagenet = 385
+synset = "n02504013"
+names = { en = "Asian", fr = "Asie", nl = "Azië", de = "Asien" }
+[taxon.listing]
+taxon = "Elephas maximus"
+cites = "I"
+cites_verified = false
+eu_annex = "A"
+eu_verified = false
+as_of = 2026-11-24
+source = "recalled"
+"""
+
+
 def write(folder: Path, text: str) -> Path:
     path = folder / "mine.toml"
     path.write_text(text, encoding="utf-8")
@@ -136,11 +154,48 @@ def test_listings_say_how_sure_they_are(label: Label) -> None:
             assert listing.note, f"{listing.taxon}: on what does it depend?"
 
 
+TAXA = {taxon.id: taxon for taxon in LABELS.taxa}
+
+
+def test_taxa_are_the_classes_that_imagenet_says() -> None:
+    from timm.data import ImageNetInfo
+
+    known = ImageNetInfo()
+    assert len(TAXA) >= 45
+    for taxon in TAXA.values():
+        assert known.index_to_label_name(taxon.imagenet) == taxon.synset, taxon.id
+        # ImageNet names species by older names here and there, but never by another genus.
+        said = known.index_to_description(taxon.imagenet, detailed=False)
+        shared = set(re.findall(r"\w+", said.lower())) & set(
+            re.findall(r"\w+", f"{taxon.names.en} {taxon.listing.taxon}".lower())
+        )
+        assert shared, f"{taxon.id}: ImageNet says {said}"
+
+
+@pytest.mark.parametrize("taxon_id", TAXA)
+def test_taxa_are_listed_and_say_how_sure_they_are(taxon_id: str) -> None:
+    taxon = TAXA[taxon_id]
+    listing = taxon.listing
+    assert "not listed" not in (listing.cites, listing.eu_annex)
+    assert (listing.cites_verified or listing.eu_verified) != listing.source.startswith("recalled")
+    assert listing.as_of <= LABELS.checked
+    assert "/" not in listing.cites + listing.eu_annex or listing.note
+    assert re.sub(r"\W", "_", listing.taxon.lower()).startswith(taxon_id.split("_")[0][:8])
+    for language in LANGUAGES:
+        name = taxon.names[language]
+        assert name == name.strip() and name[0].isupper()
+    # Fit for a list: no two taxa of a language share a name.
+    assert all(
+        len({other.names[language] for other in TAXA.values()}) == len(TAXA)
+        for language in LANGUAGES
+    )
+
+
 def test_a_taxon_has_one_appendix_and_annex_wherever_it_stands() -> None:
     seen: dict[str, set[tuple[str, str]]] = {}
-    for label in LABELS.labels:
-        for listing in label.listings:
-            seen.setdefault(listing.taxon, set()).add((listing.cites, listing.eu_annex))
+    listings = [listing for label in LABELS.labels for listing in label.listings]
+    for listing in [*listings, *(taxon.listing for taxon in LABELS.taxa)]:
+        seen.setdefault(listing.taxon, set()).add((listing.cites, listing.eu_annex))
     assert {taxon: facts for taxon, facts in seen.items() if len(facts) > 1} == {}
 
 
@@ -151,6 +206,7 @@ def test_lookup() -> None:
     assert LABELS.label("live_snake").names.de == "Lebende Schlange"
     assert LABELS.label("pangolin").kind is Kind.WHOLE_ANIMAL
     assert LABELS.family("pangolin").names["nl"] == "Pangolin (schubdier)"
+    assert LABELS.taxon("panthera_tigris").listing.cites == "I"
     assert [label.id for label in LABELS.labels_of("pangolin")] == ["pangolin_scales", "pangolin"]
 
 
@@ -330,6 +386,26 @@ def test_broken_lists_are_refused_with_every_fault(
     assert "\n" not in message
     for fault in faults:
         assert fault in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('label = "ivory"', 'label = "ivry"', "taxon elephas: label: unknown label 'ivry'"),
+        ("385", "1000", "taxon elephas: imagenet: expected 0 to 999, found 1000"),
+        ("385", '"x"', 'taxon elephas: imagenet: expected a whole number, found "x"'),
+        ("n02504013", "02504013", "taxon elephas: synset: expected n and 8 digits"),
+        ('cites = "I"', 'cites = "V"', "taxon elephas: listing.cites: expected one of"),
+        (TAXON, TAXON * 2, "taxon elephas: id: expected once, found 2 times"),
+        (TAXON, TAXON + TAXON.replace("elephas", "x"), "taxon x: imagenet: 385 stands more than"),
+    ],
+)
+def test_broken_taxa_are_refused(tmp_path: Path, old: str, new: str, fault: str) -> None:
+    assert load_labels(write(tmp_path, GOOD + TAXON)).taxon("elephas").imagenet == 385
+    assert load_labels(write(tmp_path, GOOD)).taxa == ()
+    with pytest.raises(LabelError) as caught:
+        load_labels(write(tmp_path, GOOD + TAXON.replace(old, new)))
+    assert fault in str(caught.value)
 
 
 def test_all_faults_come_at_once(tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-HEAVY = ("torch", "timm", "gradio", "ray", "pyarrow", "pandas", "matplotlib", "sklearn", "onnx")
+HEAVY = (
+    *("torch", "timm", "gradio", "ray", "pyarrow", "pandas", "matplotlib", "sklearn", "onnx"),
+    *("faiss", "scipy", "imagehash"),
+)
 PACKAGES = {
     "faunalens": ROOT / "inference" / "faunalens",
     "faunalens_data": ROOT / "data" / "faunalens_data",
@@ -30,6 +33,7 @@ MAY_IMPORT = {
         "import faunalens",
         "import faunalens.cli, faunalens.commands.scan, faunalens.commands.report",
         "from faunalens.cli import main; main(['--help'], standalone_mode=False)",
+        "import faunalens.commands.link, faunalens.commands.similar",
         "import faunalens_data",
         "import faunalens_app.cli",
     ],

@@ -30,7 +30,7 @@ def bars(
     Raises:
         MissingExtraError: The extra `data` is not installed.
     """
-    figure, axes = _figure(title, 1.1 + _ROW_INCHES * len(series) * max(len(names), 1))
+    figure, axes = blank(title, 1.1 + _ROW_INCHES * len(series) * max(len(names), 1))
     height = 0.8 / len(series)
     for number, (what, values) in enumerate(series.items()):
         places = [place + number * height for place in range(len(names))]
@@ -42,7 +42,7 @@ def bars(
     axes.set_xlim(0, 1.1 * (limit or max(map(max, filter(None, series.values())), default=1) or 1))
     if len(series) > 1:
         axes.legend(loc="lower right")
-    return _png(figure)
+    return png(figure)
 
 
 def histogram(title: str, values: Sequence[int]) -> bytes:
@@ -51,19 +51,26 @@ def histogram(title: str, values: Sequence[int]) -> bytes:
     Raises:
         MissingExtraError: The extra `data` is not installed.
     """
-    figure, axes = _figure(title, 3.6)
+    figure, axes = blank(title, 3.6)
     if values:
         axes.hist(values, bins=30, color=_COLOURS[0])
     axes.set_ylabel("pictures")
-    return _png(figure)
+    return png(figure)
 
 
-def _figure(title: str, height_inches: float) -> tuple[Any, Any]:
+def blank(
+    title: str, height_inches: float, *, width_inches: float = _WIDTH_INCHES
+) -> tuple[Any, Any]:
+    """An empty matplotlib figure and its axes.
+
+    Raises:
+        MissingExtraError: The extra `data` is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtraError("data", "drawing the card's plots (matplotlib)") from error
-    figure = Figure(figsize=(_WIDTH_INCHES, height_inches), layout="constrained")
+        raise MissingExtraError("data", "drawing plots (matplotlib)") from error
+    figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
@@ -71,7 +78,8 @@ def _figure(title: str, height_inches: float) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _png(figure: Any) -> bytes:
+def png(figure: Any) -> bytes:
+    """A matplotlib figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()

@@ -230,14 +230,17 @@ class Pool:
             if now < worker.since or worker not in self._workers:
                 continue
             task, indexes = worker.tasks[0]
-            suspect = indexes[min(max(worker.at, 0), len(indexes) - 1)]
-            self._note("photo_timeout", {"source": task.items[suspect].source})
-            self._fail(
-                task,
-                suspect,
-                FailureKind.TIMEOUT,
-                f"not decoded within {self._time_limit_s:g} seconds, the limit",
-            )
+            if worker.at >= len(indexes) > 1:
+                task.alone = True  # all were opened: which one takes so long is yet to be seen
+            else:
+                suspect = indexes[min(max(worker.at, 0), len(indexes) - 1)]
+                self._note("photo_timeout", {"source": task.items[suspect].source})
+                self._fail(
+                    task,
+                    suspect,
+                    FailureKind.TIMEOUT,
+                    f"not judged within {self._time_limit_s:g} seconds, the limit",
+                )
             worker.process.kill()
             self._replace(worker)
 

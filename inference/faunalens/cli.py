@@ -16,13 +16,18 @@ from faunalens.errors import FaunalensError, MissingExtraError, UsageError
 _COMMANDS = {
     "scan": "Judge photos: folders, files and globs to one record each.",
     "report": "Summarise results, and draw the hits on one HTML page.",
+    "link": "Find the same photo in different adverts.",
+    "similar": "Find where else one photo occurs.",
     "model": "Say what the model file says of itself.",
+    "export-kit": "Write all that a platform needs to run the model itself.",
 }
 # Package to the extra that brings it.
 _EXTRAS = {
     "imagehash": "data",
     "matplotlib": "data",
-    **dict.fromkeys(("gradio", "babel"), "app"),
+    **dict.fromkeys(("gradio", "babel", "fpdf", "pypdf", "sqlalchemy"), "app"),
+    "faiss": "link",
+    "scipy": "link",
     **dict.fromkeys(("torch", "torchvision", "timm", "sklearn", "onnx", "onnxscript"), "train"),
 }
 _PLUGINS = "faunalens.commands"  # entry-point group for commands of other packages
@@ -57,8 +62,9 @@ class LazyGroup(ErrorGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in _COMMANDS:
-            module = importlib.import_module(f"faunalens.commands.{cmd_name}")
-            command = getattr(module, cmd_name)
+            name = cmd_name.replace("-", "_")
+            module = importlib.import_module(f"faunalens.commands.{name}")
+            command = getattr(module, name)
         else:
             entry = next((e for e in _plugins() if e.name == cmd_name), None)
             if entry is None:

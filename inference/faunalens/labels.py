@@ -3,20 +3,20 @@
 labels.toml is the one place where these facts stand; this file reads it and refuses a faulty one.
 """
 
-import difflib
 import functools
-import json
+import re
 import tomllib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Generic, Literal, TypeVar
 
 from faunalens.errors import LabelError, UsageError
+from faunalens.tables import find, read, unknown
 
 LANGUAGES = ("en", "fr", "nl", "de")
 """Codes of the languages in which every text of the list exists."""
@@ -49,7 +49,7 @@ class Translated(Generic[_T]):
     de: _T
 
     def __getitem__(self, language: str) -> _T:
-        text: _T = _find("language", language, vars(self))
+        text: _T = find("language", language, vars(self))
         return text
 
 
@@ -106,6 +106,25 @@ class Family:
 
 
 @dataclass(frozen=True)
+class Taxon:
+    """A listed kind of a label that ImageNet has a class for; a model may hint at it.
+
+    Attributes:
+        label: Id of the label that it is a kind of.
+        imagenet: Place of its class among the 1000 of ILSVRC 2012, from 0.
+        synset: WordNet id of that class, such as `n01664065`.
+        names: Short name, fit for a heading.
+    """
+
+    id: str
+    label: str
+    imagenet: int
+    synset: str
+    names: Translated[str]
+    listing: Listing
+
+
+@dataclass(frozen=True)
 class LabelList:
     """All labels, in model order. Wherever a listing is shown, print `checked` with it."""
 
@@ -113,6 +132,7 @@ class LabelList:
     families: tuple[Family, ...] = field(metadata={"key": "family"})
     schema: int
     checked: date
+    taxa: tuple[Taxon, ...] = field(default=(), metadata={"key": "taxon"})
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -121,11 +141,15 @@ class LabelList:
 
     def label(self, label_id: str) -> Label:
         """The label with this id; UsageError, which lists the ids, if there is none."""
-        return _find("label", label_id, {label.id: label for label in self.labels})
+        return find("label", label_id, {label.id: label for label in self.labels})
 
     def family(self, family_id: str) -> Family:
         """The family with this id; UsageError, which lists the ids, if there is none."""
-        return _find("family", family_id, {family.id: family for family in self.families})
+        return find("family", family_id, {family.id: family for family in self.families})
+
+    def taxon(self, taxon_id: str) -> Taxon:
+        """The taxon with this id; UsageError, which lists the ids, if there is none."""
+        return find("taxon", taxon_id, {taxon.id: taxon for taxon in self.taxa})
 
     def labels_of(self, family_id: str) -> tuple[Label, ...]:
         """The labels of a family, in model order; UsageError as for `family`."""
@@ -165,84 +189,35 @@ def _parse(data: bytes, name: str) -> LabelList:
         advice = "use the faunalens that the file was made for"
         raise LabelError(f"{name}: schema: expected {SCHEMA}, found {schema}; {advice}")
     faults: list[str] = []
-    read: LabelList = _read(LabelList, raw, "", faults)
-    faults += _misfits(read)
+    found: LabelList = read(LabelList, raw, "", faults)
+    faults += _misfits(found)
     if faults:
         raise LabelError(f"{name}: {len(faults)} to correct: " + "; ".join(faults))
-    return read
+    return found
 
 
-_SCALARS = {str: "a text", bool: "true or false", int: "a whole number", date: "a date"}
-
-
-def _read(hint: Any, value: object, where: str, faults: list[str]) -> Any:
-    """The TOML value as type `hint`; what does not fit goes to `faults` and comes back as None."""
-    outer, args = get_origin(hint) or hint, get_args(hint)
-    if outer is tuple:
-        expected = "a list with at least one entry"
-        if isinstance(value, list) and value:
-            ids = [isinstance(row, dict) and row.get("id") for row in value]
-            rows = [(ids[n] or n + 1, row) for n, row in enumerate(value)]
-            return tuple(_read(args[0], row, f"{where} {name}", faults) for name, row in rows)
-    elif is_dataclass(outer):
-        expected = "a table"
-        if isinstance(value, dict):
-            return _read_fields(hint, value, where, faults)
-    elif outer in (Kind, Literal):
-        choices = args or tuple(Kind)
-        expected = "one of " + ", ".join(choices)
-        if value in choices:
-            return value if args else Kind(str(value))
-    else:
-        expected = _SCALARS[hint]
-        # Not isinstance: `true` is an int and a time stamp a date, but neither is meant.
-        if type(value) is hint and str(value).strip():
-            return value
-    found = "nothing" if value is None else json.dumps(value, default=str, ensure_ascii=False)
-    faults.append(f"{where}: expected {expected}, found {found[:60]}")
-    return None
-
-
-def _read_fields(hint: Any, raw: dict[str, object], where: str, faults: list[str]) -> Any:
-    """The TOML table as the dataclass `hint`; one key per field, and no other."""
-    outer = get_origin(hint) or hint
-    hints = get_type_hints(outer)
-    prefix = where and where + ("." if ":" in where else ": ")  # label ivory: listing 2.taxon
-    values, known = {}, []
-    for part in fields(outer):
-        key = part.metadata.get("key", part.name)
-        known.append(key)
-        if key in raw or part.default is MISSING:
-            # The fields of Translated[X] have type _T, which stands for X.
-            inner = get_args(hint)[0] if hints[part.name] is _T else hints[part.name]
-            values[part.name] = _read(inner, raw.get(key), prefix + key, faults)
-    before = where and f"{where}: "
-    faults += [before + _unknown("key", key, known) for key in raw if key not in known]
-    return outer(**values)
-
-
-def _misfits(read: LabelList) -> Iterator[str]:
-    """Faults between rows. Whatever `_read` has refused is None by now, and passed over."""
-    labels = [row for row in read.labels or () if row]
+def _misfits(found: LabelList) -> Iterator[str]:
+    """Faults between rows. Whatever `read` has refused is None by now, and passed over."""
+    labels = [row for row in found.labels or () if row]
+    taxa = [row for row in found.taxa or () if row]
     ids = Counter(row.id for row in labels if row.id)
-    families = Counter(row.id for row in read.families or () if row and row.id)
-    for what, counts in (("family", families), ("label", ids)):
+    families = Counter(row.id for row in found.families or () if row and row.id)
+    taxon_ids = Counter(row.id for row in taxa if row.id)
+    for what, counts in (("family", families), ("label", ids), ("taxon", taxon_ids)):
         for row_id in (row_id for row_id, times in counts.items() if times > 1):
             yield f"{what} {row_id}: id: expected once, found {counts[row_id]} times"
     for label in labels:
         if label.family and label.family not in families:
-            yield f"label {label.id}: family: " + _unknown("family", label.family, families)
+            yield f"label {label.id}: family: " + unknown("family", label.family, families)
     for empty in [one for one in families if one not in {label.family for label in labels}]:
         yield f'family {empty}: expected a label with family = "{empty}", found none'
-
-
-def _unknown(what: str, found: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(found, known, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"unknown {what} {found!r}{hint}: expected one of {', '.join(known)}"
-
-
-def _find(what: str, key: str, rows: Mapping[str, _T]) -> _T:
-    if key not in rows:
-        raise UsageError(_unknown(what, key, rows))
-    return rows[key]
+    classes = Counter(row.imagenet for row in taxa)
+    for taxon in taxa:
+        if taxon.label and taxon.label not in ids:
+            yield f"taxon {taxon.id}: label: " + unknown("label", taxon.label, ids)
+        if taxon.synset and not re.fullmatch(r"n\d{8}", taxon.synset):
+            yield f"taxon {taxon.id}: synset: expected n and 8 digits, found {taxon.synset[:60]}"
+        if taxon.imagenet is not None and not 0 <= taxon.imagenet < 1000:
+            yield f"taxon {taxon.id}: imagenet: expected 0 to 999, found {taxon.imagenet}"
+        elif taxon.imagenet is not None and classes[taxon.imagenet] > 1:
+            yield f"taxon {taxon.id}: imagenet: {taxon.imagenet} stands more than once"

@@ -112,6 +112,12 @@ class Model:
         height, width = self.predict(blank).evidence.shape[2:]
         return int(height), int(width)
 
+    @cached_property
+    def embedding_width(self) -> int:
+        """D of the embedding."""
+        blank = np.zeros((1, self.spec.resize.size_px, self.spec.resize.size_px, 3), np.uint8)
+        return int(self.predict(blank).embedding.shape[1])
+
     def predict(self, images: npt.NDArray[np.uint8]) -> Prediction:
         """Run the network.
 
@@ -190,6 +196,12 @@ def shipped_model_path() -> Path:
             f"this installation has no {SHIPPED}; install faunalens again, or name a model file"
         )
     return path
+
+
+def shipped_models() -> list[Path]:
+    """All model files inside this package, the first pass first."""
+    first = shipped_model_path()
+    return [first, *sorted(path for path in first.parent.glob("*.onnx") if path != first)]
 
 
 def _known(shape: Sequence[Any], axis: int) -> int | None:

@@ -55,6 +55,19 @@ def check_file(content: bytes) -> dict[str, str]:
     return properties
 
 
+def opset_of(content: bytes) -> int:
+    """Version of the standard operator set of a file that `check_file` has passed."""
+    versions = [0]
+    for field, value in _fields(memoryview(content)):
+        if field == 8:
+            versions += [
+                number
+                for part, number in _fields(_message(value))
+                if part == 2 and isinstance(number, int)
+            ]
+    return max(versions)
+
+
 def _check_graph(graph: memoryview, depth: int) -> None:
     if depth > _MAX_DEPTH:
         raise ModelError(f"nests graphs deeper than {_MAX_DEPTH}; expected a plain network")

@@ -152,14 +152,14 @@ def summary_lines(
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary.failures.items())
     figures.append((f"{summary.failed:,}", "failed", kinds or "every photo was judged"))
     yield ""
-    yield from _table(figures, right={0})
+    yield from table_lines(figures, right={0})
     if summary.labels:
         yield ""
         yield "Hits by label"
         rows = [("looks like", "alert", "review")]
         for label, (alert, review) in summary.labels.items():
             rows.append((label_name(label, labels, language), f"{alert:,}", f"{review:,}"))
-        yield from _table(rows, right={1, 2})
+        yield from table_lines(rows, right={1, 2})
     shown = summary.hits[:_ROWS] if with_page else summary.hits
     if shown:
         yield ""
@@ -168,7 +168,7 @@ def summary_lines(
         for hit in shown:
             name, likely = name_of(hit, labels, language), percent(probability_of(hit))
             table.append((str(hit.verdict), name, likely, visible(hit.source)))
-        yield from _table(table, right={2}, width=width)
+        yield from table_lines(table, right={2}, width=width)
     if summary.first_failures:
         failed = summary.first_failures[:_FAILURES_SHOWN]
         yield ""
@@ -202,7 +202,7 @@ def _alert_review(counts: Counter[Verdict]) -> tuple[int, int]:
     return counts[Verdict.ALERT], counts[Verdict.REVIEW]
 
 
-def _table(
+def table_lines(
     rows: Sequence[Sequence[str]], *, right: set[int], width: int | None = None
 ) -> Iterator[str]:
     """Aligned columns two spaces apart; the last one is cut to the width."""

@@ -49,7 +49,7 @@ def look_again(
     """
     for record in records:
         try:
-            file = _scanned_file(record, beside)
+            file = scanned_file(record, beside)
             yield _judge_again(record, file, classifier)
         except PhotoError as error:
             yield Hit(record, note=f"Photo not shown: {error}.")
@@ -60,7 +60,7 @@ def made_by(record: Record, classifier: Classifier) -> bool:
     return record.model.get("sha256") == classifier.model.identity["sha256"]
 
 
-def _scanned_file(record: Record, beside: Path) -> FileBytes:
+def scanned_file(record: Record, beside: Path) -> FileBytes:
     """The bytes that were scanned; PhotoError if they are not there any more."""
     paths = [Path(record.source)]
     if not paths[0].is_absolute():

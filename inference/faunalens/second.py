@@ -82,6 +82,18 @@ class SecondLook:
         """
         return np.asarray((np.asarray(probability) >= self._doubt).any(axis=1))
 
+    def first_probability(self, data: bytes) -> npt.NDArray[np.float32]:
+        """`(L,)` probabilities of the first model for the file of one photo.
+
+        Raises:
+            PhotoError: It cannot be decoded.
+        """
+        rule = self.first.spec.resize
+        pixels = decode(data, at_least_px=OVERSAMPLING * rule.size_px).pixels
+        probability: npt.NDArray[np.float32]
+        probability = self.first.predict(preprocess(pixels, rule)[None]).probability[0]
+        return probability
+
     def look(self, data: bytes, probability: npt.NDArray[np.float32]) -> Second:
         """Judge the file of one photo again.
 

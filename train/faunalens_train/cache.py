@@ -36,12 +36,25 @@ class ViewCache:
 
     Args:
         stored: The array.
+        initial: `(N, 1 + V, D)` float16, the same views as pooled features of the network before
+            any training, which every fold's linear probe starts from.
         rows: The N rows, in its order.
     """
 
-    def __init__(self, stored: npt.NDArray[np.float16], rows: Sequence[Row]) -> None:
+    def __init__(
+        self,
+        stored: npt.NDArray[np.float16],
+        initial: npt.NDArray[np.float16],
+        rows: Sequence[Row],
+    ) -> None:
         self.stored = stored
+        self.initial = initial
         self.index = {row.sha256: i for i, row in enumerate(rows)}
+
+    def initial_features(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
+        """`(N * (1 + V), D)` float32: each row's views one after the other."""
+        places = [self.index[row.sha256] for row in rows]
+        return self.initial[places].astype(np.float32).reshape(-1, self.initial.shape[2])
 
     def plain(self, rows: Sequence[Row]) -> "CachedViews":
         """Each row as the product would see it."""
@@ -95,14 +108,18 @@ def open_cache(
     path = folder / f"views-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     if not path.exists():
         _fill(config, rows, TrainingViews(config, rows, cells, images), images, path)
-    return ViewCache(np.load(path, mmap_mode="r", allow_pickle=False), rows)
+    stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    pooled = path.with_name(f"{path.stem}-pooled{config.net.levels}.npy")
+    if not pooled.exists():
+        _pool(config, stored, pooled)
+    return ViewCache(stored, np.load(pooled, mmap_mode="r", allow_pickle=False), rows)
 
 
 def _fill(
     config: TrainConfig, rows: Sequence[Row], views: TrainingViews, images: Path, path: Path
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    net = FaunaNet(config.net, 1).train()
+    net = FaunaNet(config.net, 1).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     net.amp_frozen = config.fit.autocast != "off"
     every = _AllViews(config, rows, views, images)
     loader = DataLoader(every, _BATCH, num_workers=config.fit.workers)
@@ -120,6 +137,23 @@ def _fill(
             done += count
     assert stored is not None
     stored.flush()
+    os.replace(part, path)
+
+
+def _pool(config: TrainConfig, stored: npt.NDArray[np.float16], path: Path) -> None:
+    net = FaunaNet(config.net, 1).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    out = np.zeros((*stored.shape[:2], sum(net.widths)), np.float16)
+    bf16 = config.fit.autocast != "off"
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        for start in tqdm(range(0, len(stored), _BATCH), desc="pooled", unit="batch", disable=None):
+            views = torch.from_numpy(stored[start : start + _BATCH].astype(np.float32))
+            features = net.pooled(views.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+            out[start : start + _BATCH] = (
+                features.float().numpy().reshape(len(views), -1, out.shape[2])
+            )
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.save(file, out)
     os.replace(part, path)
 
 

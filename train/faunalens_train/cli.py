@@ -8,6 +8,7 @@ import click
 from faunalens.cli import ErrorGroup
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
+_RUN = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -66,28 +67,73 @@ def crossval(config: Path, out: Path, by: str, jobs: int, cache: Path | None) ->
 
 
 @main.command()
-@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def evaluate(run: Path) -> None:
-    """Show the figures of a RUN folder (of fit or crossval)."""
-    from faunalens_train.run import METRICS, read_json
+@click.argument("run", type=_RUN)
+@click.option(
+    "--folds",
+    type=_RUN,
+    multiple=True,
+    help="Folder of crossval with the same recipe, by group or by source; may be given twice.",
+)
+@click.option(
+    "--model",
+    help="Judge the test photos with this ONNX file as the product does, from file to verdict; "
+    "`shipped` is the one in the package.  [default: the run's own logits]",
+)
+@click.option("--out", type=_FOLDER, help="Folder to write to.  [default: RUN/evaluation]")
+def evaluate(run: Path, folds: tuple[Path, ...], model: str | None, out: Path | None) -> None:
+    """Every figure of a RUN folder (of fit or crossval), as JSON, Markdown and a page with plots.
 
-    _show(read_json(run / METRICS))
+    Written over what an earlier evaluation left there.
+    """
+    from faunalens_train import evaluation
+    from faunalens_train.evaluation_report import summary
+
+    classifier = None if model is None else evaluation.classifier_of(model)
+    found = evaluation.evaluate(run, folds, classifier=classifier)
+    written = evaluation.write(found, out or run / "evaluation")
+    click.echo(summary(found))
+    for path in written:
+        click.echo(f"wrote {path}", err=True)
 
 
 @main.command()
-@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("run", type=_RUN)
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The ONNX file."
 )
-def export(run: Path, out: Path) -> None:
+@click.option(
+    "--second",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Run folder of a sharper model, written beside --out and asked where RUN's is in doubt.",
+)
+def export(run: Path, out: Path, second: Path | None) -> None:
     """Write the ONNX file of a RUN folder; no file is left unless it agrees with torch."""
     from faunalens_train.export import export as write
+    from faunalens_train.pair import SECOND_FILE, export_pair
 
-    parity = write(run, out)
-    click.echo(
-        f"{out}: {out.stat().st_size / 1e6:.1f} MB; on {parity.pictures} pictures probabilities "
-        f"differ by at most {parity.difference:.1e} from torch, {parity.verdicts} verdicts differ"
-    )
+    if second is None:
+        written = {out: write(run, out)}
+    else:
+        beside = out.with_name(SECOND_FILE.format(stem=out.stem))
+        written = dict(zip((out, beside), export_pair(run, second, out), strict=True))
+    for path, parity in written.items():
+        click.echo(
+            f"{path}: {path.stat().st_size / 1e6:.1f} MB; on {parity.pictures} pictures "
+            f"probabilities differ by at most {parity.difference:.1e} from torch, "
+            f"{parity.verdicts} verdicts differ"
+        )
+
+
+@main.command("operating-points")
+@click.argument("config", type=_FILE)
+@click.option("--model", type=_FILE, help="Another model file than the one that ships.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Another file.")
+def operating_points(config: Path, model: Path | None, out: Path | None) -> None:
+    """Measure the shipped model on the test pictures of CONFIG, for the embedding kit."""
+    from faunalens_train.config import load_config
+    from faunalens_train.operating import write_figures
+
+    click.echo(write_figures(load_config(config), model, out))
 
 
 def _show(metrics: dict[str, Any]) -> None:

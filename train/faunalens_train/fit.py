@@ -123,17 +123,23 @@ def fit(
     state = folder.load_tensors(out / folder.CHECKPOINT) if _resumable(out, resume) else None
     if state is None:
         (out / folder.HISTORY).unlink(missing_ok=True)  # of a run cut off in its first epoch
-        features = pooled_features(
-            net, train, batch=64, workers=config.fit.workers, amp=amp_forward, title="probe"
+        # On changed views as well, if they are at hand: a probe on plain photos alone leans on what
+        # only its own sources have in common.
+        features = (
+            pooled_features(
+                net, train, batch=64, workers=config.fit.workers, amp=amp_forward, title="probe"
+            )
+            if views is None
+            else views.initial_features(parts.train)
         )
-        weight, bias = fit_probe(features, wanted["train"], weights, config.fit.probe_decay)
+        each = len(features) // len(parts.train)
+        aim, share = np.repeat(wanted["train"], each, 0), np.repeat(weights / each, each)
+        weight, bias = fit_probe(features, aim, share, config.fit.probe_decay)
         with torch.no_grad():
             net.head.weight.copy_(weight)
             net.head.bias.copy_(bias)
             z = torch.from_numpy(features) @ weight.T + bias
-            loss = (
-                masked_bce(z, torch.from_numpy(wanted["train"])) @ torch.from_numpy(weights).float()
-            )
+            loss = masked_bce(z, torch.from_numpy(aim)) @ torch.from_numpy(share).float()
         folder.save_logits(out / "probe_val.npz", parts.val, logits_of(net, val, "probe, val"))
         folder.save_logits(out / "probe_test.npz", parts.test, logits_of(net, test, "probe, test"))
         folder.save_tensors(out / folder.INITIAL, net.state_dict())
@@ -143,9 +149,11 @@ def fit(
     result = _fine_tune(config, net, augmented, wanted["train"], weights, state, out, note)
     mix_weights(result, initial, config.fit.wise)
     folder.save_tensors(out / folder.WEIGHTS, result.state_dict())
-    # Not from cached views: thresholds are set on exactly what the product computes.
-    for name, rows in (("val", parts.val), ("test", parts.test)):
-        photos = PhotoDataset(rows, parts.images, rule)
+    for name, rows, photos in (("val", parts.val, val), ("test", parts.test, test)):
+        if held_out == "part":
+            # Not from cached views, which are in half precision: this model may ship, and its
+            # thresholds are set on exactly what the product computes.
+            photos = PhotoDataset(rows, parts.images, rule)
         folder.save_logits(out / f"{name}.npz", rows, logits_of(result, photos, name))
     metrics = assess(config, parts, out)
     metrics["minutes"] = round((time.monotonic() - started) / 60, 1)

@@ -1,0 +1,147 @@
+"""Two models to one answer: who is in doubt, how the logits add up, where verdicts begin.
+
+All from the validation pictures, which trained neither.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.functional import softplus
+from tqdm import tqdm
+
+from faunalens.decide import Look, policy
+from faunalens.decode import read_file
+from faunalens.limits import SecondModel, Threshold, Thresholds
+from faunalens.model import Model
+from faunalens.second import SecondLook, joint_probability, logit
+from faunalens_data.row import Row
+from faunalens_train.calibrate import Floats, choose_thresholds, threshold_at
+from faunalens_train.config import ThresholdConfig
+from faunalens_train.probe import masked_bce
+
+_PULL = 2.0  # as in calibrate.py: of each offset to 0, in units of log-loss of one picture
+
+
+def fit_joint(
+    first: Floats,
+    second: Floats,
+    wanted: npt.NDArray[np.float32],
+    labels: Sequence[str],
+    families: Mapping[str, Sequence[str]],
+    config: ThresholdConfig,
+    *,
+    file: str = "second.onnx",
+    sha256: str = "",
+) -> SecondModel:
+    """Join two calibrated models.
+
+    Args:
+        first, second: `(N, L)` calibrated probabilities of the same pictures.
+        wanted: `(N, L)`, NaN for unknown.
+        labels: In model order.
+        families: Family id to its label ids.
+        config: Rates and floors of the thresholds, and the rate of doubt.
+        file, sha256: Of the second model's file.
+    """
+    nothing = (wanted == 0).all(axis=1)
+    alone, _ = choose_thresholds(first, wanted, labels, families, config)
+    doubt = {}
+    for place, label in enumerate(labels):
+        often = threshold_at(first[nothing, place], config.doubt_fpr)
+        # Whatever the first would show to a person is judged again.
+        doubt[label] = float(np.floor(min(often, alone[label].review.probability) * 1e6) / 1e6)
+    dummy = Thresholds(Threshold(1.0, 0.5), Threshold(1.0, 0.5))
+    joint = SecondModel(
+        file=file,
+        sha256=sha256,
+        doubt=doubt,
+        weights=(0.5, 0.5),
+        offset=(0.0,) * len(labels),
+        zoom_penalty=0.0,
+        thresholds={label: dummy for label in labels},
+        families={},
+    )
+    asked = in_doubt(joint, first, labels)
+    weights, offset = _fit(logit(first[asked]), logit(second[asked]), wanted[asked])
+    joint = replace(joint, weights=weights, offset=offset)
+    probability = joint_scores(joint, first, second, labels)
+    thresholds, family_specs = choose_thresholds(probability, wanted, labels, families, config)
+    return replace(joint, thresholds=thresholds, families=family_specs)
+
+
+def in_doubt(joint: SecondModel, first: Floats, labels: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """`(N,)` whether a photo is judged again."""
+    limits = np.array([joint.doubt.get(label, np.inf) for label in labels])
+    return np.asarray((first >= limits).any(axis=1))
+
+
+def joint_scores(
+    joint: SecondModel, first: Floats, second: Floats, labels: Sequence[str]
+) -> Floats:
+    """`(N, L)` probabilities as the product gives them: joint where in doubt, else the first's."""
+    asked = in_doubt(joint, first, labels)[:, None]
+    return np.where(asked, joint_probability(joint, first, second), first)
+
+
+def zoom_penalty(
+    first: Model, negatives: Sequence[Row], images: Path, config: ThresholdConfig
+) -> float:
+    """What a part's logit must lose so that zooming raises no more false alarms than aimed for.
+
+    Args:
+        first: The first model's file, whose metadata names the second with a penalty of 0.
+        negatives: Validation pictures that show nothing protected.
+        images: Folder that their files lie in.
+        config: The rates aimed for.
+    """
+    rules = policy(first.spec, look=Look.ZOOM)
+    look = SecondLook(first, rules)
+    limits = [rules.thresholds[label] for label in first.spec.labels]
+    alert = logit([pair.alert.probability for pair in limits])
+    review = logit([pair.review.probability for pair in limits])
+    over: dict[str, list[float]] = {"alert": [], "review": []}
+    for row in tqdm(negatives, desc="zoom", unit="photo", leave=False, disable=None):
+        data = read_file(images / row.file).data
+        photo = look.first_probability(data)
+        if not look.doubts(photo[None])[0]:
+            continue
+        seen = look.look(data, photo)
+        if seen.zoomed:
+            places = sorted(seen.zoomed)
+            z = logit(seen.probability[places])
+            over["alert"].append(float((z - alert[places]).max()))
+            over["review"].append(float((z - review[places]).max()))
+    needed = 0.0
+    for name, rate in (("alert", config.alert_fpr), ("review", config.review_fpr)):
+        ordered = sorted(over[name], reverse=True)
+        allowed = int(rate * len(negatives))
+        if len(ordered) > allowed:
+            needed = max(needed, ordered[allowed])
+    return float(np.ceil(needed * 100) / 100) if needed else 0.0
+
+
+def _fit(
+    first: Floats, second: Floats, wanted: npt.NDArray[np.float32]
+) -> tuple[tuple[float, float], tuple[float, ...]]:
+    """Least log-loss over two weights of 0 or more and an offset per label."""
+    a, b = torch.from_numpy(first), torch.from_numpy(second)
+    aim = torch.from_numpy(wanted).double()
+    raw = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    offset = torch.zeros(first.shape[1], dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([raw, offset], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        weights = softplus(raw)
+        loss = masked_bce(weights[0] * a + weights[1] * b + offset, aim).sum()
+        loss = loss + _PULL * offset.square().sum() / 2
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    low, high = (float(weight) for weight in softplus(raw.detach()))
+    return (low, high), tuple(offset.detach().tolist())
