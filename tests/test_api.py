@@ -20,8 +20,8 @@ from starlette.testclient import TestClient
 from faunalens.kit import vectors
 from faunalens.model import Model
 from faunalens.pipeline import Classifier
-from faunalens_app.api import application
-from faunalens_app.api_guard import Guard, Limits
+from faunalens_app.http.application import application
+from faunalens_app.http.guard import Guard, Limits
 
 CROCODILE = (PHOTOS / "crocodile.webp").read_bytes()
 SMALL = Limits(body_bytes=200_000, photos=3, waiting=2, read_s=0.3)
@@ -180,7 +180,7 @@ def test_serve_api_needs_no_gradio() -> None:
         "import sys, threading, time, urllib.request\n"
         "sys.modules['gradio'] = None\n"
         "from faunalens_app.cli import _listen\n"
-        "from faunalens_app.api_server import serve_api\n"
+        "from faunalens_app.http.server import serve_api\n"
         "listener = _listen('127.0.0.1', 0)\n"
         "url = f'http://127.0.0.1:{listener.getsockname()[1]}/healthz'\n"
         "threading.Thread(target=serve_api, args=(listener, None), daemon=True).start()\n"

@@ -24,8 +24,8 @@ from faunalens.output_manifest import Manifest, replace
 from faunalens.record import Record
 
 # Readers of folders of Parquet (pyarrow, Spark) pass over names with an underscore.
-_LOCK = "_lock"
-_MANIFEST = "_manifest.json"
+LOCK = "_lock"
+MANIFEST = "_manifest.json"
 
 
 @dataclass(frozen=True)
@@ -288,8 +288,8 @@ class _Folder(_Stored):
         super().__init__(out, form)
         self._part_rows = part_rows
         out.mkdir(exist_ok=True)
-        held = {path.name for path in out.iterdir()} - {_LOCK, _MANIFEST + ".tmp"}
-        self._lock = lock(out / _LOCK)
+        held = {path.name for path in out.iterdir()} - {LOCK, MANIFEST + ".tmp"}
+        self._lock = lock(out / LOCK)
         try:
             self._open(held, overwrite=overwrite, resume=resume)
         except BaseException:
@@ -329,11 +329,11 @@ class _Folder(_Stored):
     def _unlock(self) -> None:
         with suppress(OSError):
             os.close(self._lock)
-            (self._out / _LOCK).unlink()
+            (self._out / LOCK).unlink()
 
     @property
     def _manifest_path(self) -> Path:
-        return self._out / _MANIFEST
+        return self._out / MANIFEST
 
     @property
     def _number(self) -> str:
@@ -344,7 +344,7 @@ class _Folder(_Stored):
         return self._out / f"_{self._number}.jsonl"
 
     def _clear(self) -> None:
-        for pattern in ("part-*", "_part-*", _MANIFEST + "*"):
+        for pattern in ("part-*", "_part-*", MANIFEST + "*"):
             for path in self._out.glob(pattern):
                 path.unlink()
 

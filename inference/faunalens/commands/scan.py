@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -104,6 +105,20 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--first-only", is_flag=True, help="Never ask the second, sharper model. Faster, finds less."
 )
+@click.option(
+    "--engine",
+    type=click.Choice(("local", "ray")),
+    default="local",
+    show_default=True,
+    help="Where photos are judged: here, or on a Ray cluster that sees photos and --out under the "
+    "same paths (see CLUSTER.md). Needs the extra [cluster].",
+)
+@click.option(
+    "--ray-address",
+    metavar="ADDRESS",
+    help="Of the cluster, such as auto or ray://head:10001; by default RAY_ADDRESS, or else one of "
+    "this machine's cores.",
+)
 @click.option("--quiet", is_flag=True, help="No progress and no summary on stderr.")
 def scan(
     paths: tuple[str, ...],
@@ -122,6 +137,8 @@ def scan(
     second_look: bool,
     first_only: bool,
     log: Path | None,
+    engine: str,
+    ray_address: str | None,
     quiet: bool,
 ) -> None:
     """Judge every photo in PATHS (folders, files, globs): one record each, in order.
@@ -136,7 +153,9 @@ def scan(
         raise UsageError("--resume needs --out: what goes to stdout cannot be continued")
     if second_look and first_only:
         raise click.UsageError("give one of --second-look and --first-only")
-    kind = format_for(out, kind)
+    if ray_address and engine != "ray":
+        raise click.UsageError("--ray-address needs --engine ray")
+    kind = kind or "parquet" if engine == "ray" else format_for(out, kind)
     model = Model(model_path)
     rules = policy(
         model.spec,
@@ -154,11 +173,32 @@ def scan(
     }
     form = Form(kind, model.spec.labels, options, embedding=embeddings)
     settings = Settings(model.path, rules, embeddings=embeddings, memory_mb=photo_memory)
+    if engine == "ray":
+        from faunalens.cluster.scan import scan_on_cluster
+
+        with _stoppable(counts := Counter[str](), quiet, resumable=True):
+            scan_on_cluster(
+                lambda: _first((Item(path) for path in find_photos(paths)), paths),
+                out,
+                form,
+                model,
+                settings,
+                shipped=model_path is None,
+                time_limit_s=photo_timeout,
+                part_rows=part_rows,
+                overwrite=overwrite,
+                resume=resume,
+                address=ray_address,
+                workers=workers,
+                quiet=quiet,
+                counts=counts,
+            )
+        sys.exit(EXIT_SOME_FAILED if counts["failed"] else 0)
     items = _first((Item(path) for path in find_photos(paths)), paths)
     with (
         open_output(out, form, overwrite=overwrite, resume=resume, part_rows=part_rows) as output,
         Progress(quiet=quiet, log=log, count=lambda: find_photos(paths)) as progress,
-        _stoppable(progress, resumable=out is not None),
+        _stoppable(progress.counts, quiet, resumable=out is not None),
     ):
         progress.note("start", {"paths": paths, "out": output.place, **options})
         for one in judge_items(
@@ -197,7 +237,7 @@ def _first(items: Iterator[Item], paths: tuple[str, ...]) -> Iterator[Item]:
 
 
 @contextmanager
-def _stoppable(progress: Progress, *, resumable: bool) -> Iterator[None]:
+def _stoppable(counts: Counter[str], quiet: bool, *, resumable: bool) -> Iterator[None]:
     """Ctrl-C and a request to end (SIGTERM) stop cleanly, and say how to go on."""
 
     def stop(number: int, frame: object) -> None:
@@ -210,7 +250,8 @@ def _stoppable(progress: Progress, *, resumable: bool) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         how = "; use the same command with --resume to go on" if resumable else ""
-        progress.say([f"\nStopped after {progress.counts.total()} photos{how}."])
+        if not quiet:
+            click.echo(f"\nStopped after {counts.total()} photos{how}.", err=True)
         sys.exit(EXIT_STOPPED)
     finally:
         if before is not None:

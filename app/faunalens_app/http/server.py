@@ -23,7 +23,7 @@ def serve_api(listener: socket.socket, model_path: Path | None) -> None:
     try:
         import uvicorn
 
-        from faunalens_app.api import application
+        from faunalens_app.http.application import application
     except ImportError as error:
         raise MissingExtraError("api", f"the HTTP API ({error.name})") from error
     app = application(Classifier(Model(model_path, threads=1)))
