@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -16,15 +16,24 @@ from faunalens.batch import MEMORY_MB, TIME_LIMIT_S, judge_items
 from faunalens.batch_worker import Settings
 from faunalens.cores import available_cores
 from faunalens.decide import Look, Policy, load_overrides, policy
+from faunalens.dedupe import Seen
 from faunalens.errors import FaunalensError, UsageError
-from faunalens.inputs import Item, find_photos
+from faunalens.inputs import Inputs
+from faunalens.inputs_fetch import FetchOptions
+from faunalens.inputs_item import Item
+from faunalens.inputs_remote import Remote
+from faunalens.inputs_table import Columns
+from faunalens.load import loaded
 from faunalens.model import Model
-from faunalens.output import Form, open_output
+from faunalens.output import Form, open_output, read_results
 from faunalens.output_formats import FORMATS, format_for
 from faunalens.progress import Progress
+from faunalens.record import Record
 from faunalens.resume import not_done
+from faunalens.rollup import by_ad as roll_up
 
 EXIT_SOME_FAILED = 3
+_FETCHES = 32  # photos fetched at once, over all hosts
 EXIT_STOPPED = 130  # as a shell says of a program ended by Ctrl-C
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -59,6 +68,19 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Rows of a part, if --out is a folder.",
 )
 @click.option(
+    "--image-column",
+    help="Column of a table of adverts that holds the photos; by default the first of the usual "
+    "names.",
+)
+@click.option("--ad-column", help="Column that holds the advert's id.")
+@click.option(
+    "--by-ad",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File (.jsonl, .csv, .parquet) for one row per advert: its strongest verdict, the photo "
+    "that decided, the number of photos.",
+)
+@click.option("--dedupe", is_flag=True, help="Judge identical files once; all have their rows.")
+@click.option(
     "--embeddings", is_flag=True, help="Add the embedding of each photo (see SCANNING.md)."
 )
 @click.option(
@@ -92,6 +114,25 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--model", "model_path", type=_FILE, help="Another model file than the one shipped.")
 @click.option(
+    "--per-host",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    help="Of photos named by URL: requests to one host at a time.",
+)
+@click.option(
+    "--fetch-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Seconds that fetching one photo may take, per try.",
+)
+@click.option(
+    "--allow-private",
+    is_flag=True,
+    help="Also fetch from addresses of this machine and its networks.",
+)
+@click.option(
     "--log",
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to append events to, as JSON lines: progress, failures, restarts of workers.",
@@ -112,6 +153,10 @@ def scan(
     overwrite: bool,
     resume: bool,
     part_rows: int,
+    image_column: str | None,
+    ad_column: str | None,
+    by_ad: Path | None,
+    dedupe: bool,
     embeddings: bool,
     workers: int | None,
     photo_timeout: float,
@@ -121,10 +166,16 @@ def scan(
     model_path: Path | None,
     second_look: bool,
     first_only: bool,
+    per_host: int,
+    fetch_timeout: float,
+    allow_private: bool,
     log: Path | None,
     quiet: bool,
 ) -> None:
-    """Judge every photo in PATHS (folders, files, globs): one record each, in order.
+    """Judge every photo in PATHS: one record each, in order.
+
+    PATHS are folders, files, globs, tar and zip archives, tables of adverts (.csv, .jsonl,
+    .parquet), URLs, or - for a list of paths on standard input.
 
     A run that was stopped, in whatever way, goes on where it was with the same command and
     --resume. Exit code 3 says that all was done but some photos could not be judged; their records
@@ -134,6 +185,10 @@ def scan(
         raise UsageError("--resume and --overwrite contradict each other; use one of them")
     if resume and out is None:
         raise UsageError("--resume needs --out: what goes to stdout cannot be continued")
+    if by_ad is not None and (out is None or ad_column is None):
+        raise UsageError("--by-ad needs --out and --ad-column")
+    if by_ad is not None:
+        format_for(by_ad, None)
     if second_look and first_only:
         raise click.UsageError("give one of --second-look and --first-only")
     kind = format_for(out, kind)
@@ -151,30 +206,53 @@ def scan(
         **_rules(rules),
         "format": kind,
         "embeddings": embeddings,
+        "image_column": image_column,
+        "ad_column": ad_column,
+        "dedupe": dedupe,
     }
-    form = Form(kind, model.spec.labels, options, embedding=embeddings)
     settings = Settings(model.path, rules, embeddings=embeddings, memory_mb=photo_memory)
-    items = _first((Item(path) for path in find_photos(paths)), paths)
     with (
-        open_output(out, form, overwrite=overwrite, resume=resume, part_rows=part_rows) as output,
-        Progress(quiet=quiet, log=log, count=lambda: find_photos(paths)) as progress,
+        Progress(quiet=quiet, log=log) as progress,
+        closing(
+            Remote(FetchOptions(per_host, fetch_timeout, private=allow_private, note=progress.note))
+        ) as remote,
         _stoppable(progress, resumable=out is not None),
+        Seen() if dedupe else nullcontext() as files,
     ):
-        progress.note("start", {"paths": paths, "out": output.place, **options})
-        for one in judge_items(
-            not_done(items, output.done(), progress.seen),
-            model,
-            settings,
-            workers=available_cores() if workers is None else workers,
-            time_limit_s=photo_timeout,
-            note=progress.note,
-        ):
-            output.write(one.record)
-            progress.judged(one)
-        output.finish()
+        inputs = Inputs(Columns(image_column, ad_column), remote)
+        items, carried = _first(inputs.find(paths), paths)
+        form = Form(kind, model.spec.labels, options, carried, embeddings)
+        with open_output(
+            out, form, overwrite=overwrite, resume=resume, part_rows=part_rows
+        ) as output:
+            progress.note("start", {"paths": paths, "out": output.place, **options})
+            progress.count(lambda: inputs.count(paths))
+
+            def seen(record: Record) -> None:
+                progress.seen(record)
+                if files is not None:
+                    files.remember(record)
+
+            todo = loaded(not_done(items, output.done(), seen), threads=_FETCHES)
+            judged = judge_items(
+                todo if files is None else files.mark(todo),
+                model,
+                settings,
+                workers=available_cores() if workers is None else workers,
+                time_limit_s=photo_timeout,
+                note=progress.note,
+            )
+            for one in judged if files is None else files.settle(judged):
+                output.write(one.record)
+                progress.judged(one)
+            output.finish()
+        if by_ad is not None and out is not None:
+            progress.ads = roll_up(read_results(out), by_ad)
     progress.say(progress.summary())
     if out is not None:
         progress.say([f"Results: {out}"])
+        if by_ad is not None:
+            progress.say([f"{progress.ads} adverts: {by_ad}"])
         if kind == "jsonl" and out.is_file():
             progress.say([f"To look at the hits: faunalens report {out}"])
     if progress.counts["failed"]:
@@ -186,14 +264,14 @@ def _rules(rules: Policy) -> dict[str, Any]:
     return {name: raw[name] for name in ("look", "labels", "thresholds", "families")}
 
 
-def _first(items: Iterator[Item], paths: tuple[str, ...]) -> Iterator[Item]:
-    """The same photos, once it is sure that there is one."""
+def _first(items: Iterator[Item], paths: tuple[str, ...]) -> tuple[Iterator[Item], list[str]]:
+    """The same photos, once it is sure that there is one; and the columns it carries."""
     first = next(items, None)
     if first is None:
         raise FaunalensError(
             f"no photos in {', '.join(paths)}; expected files such as .jpg, .png or .webp"
         )
-    return chain([first], items)
+    return chain([first], items), list(first.columns or ())
 
 
 @contextmanager
