@@ -94,8 +94,11 @@ def read_member(source: str) -> bytes:
     raise PhotoError(FailureKind.MISSING, f"the archive holds no {name} any more")
 
 
-class _TooMuch(Exception):
+class _TooMuch(PhotoError):
     """The archive expands beyond measure."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(FailureKind.TOO_LARGE, message)
 
 
 class _Budget:
