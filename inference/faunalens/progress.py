@@ -30,22 +30,19 @@ class Progress:
     """Counts photos as they are judged; a context manager.
 
     Args:
+        counts: Gets the photos by verdict, those without one as `failed`.
         quiet: No bar and no summary.
         log: File that events are appended to as JSON lines, each with `time` (UTC) and `event`:
             `start`, `progress` (every 10 s), `photo_failed`, `photo_timeout`, `worker_died`,
             `fetch_retry`, `end`.
 
-    Attributes:
-        ads: Adverts rolled up.
-
     Raises:
         FileError: The log cannot be written.
     """
 
-    def __init__(self, *, quiet: bool, log: Path | None) -> None:
-        self.counts: Counter[str] = Counter()
+    def __init__(self, counts: Counter[str], *, quiet: bool, log: Path | None) -> None:
+        self.counts = counts
         self.before = 0
-        self.ads = 0
         self._quiet = quiet
         self._slowest: list[tuple[float, str]] = []
         self._failures: Counter[str] = Counter()

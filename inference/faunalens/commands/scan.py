@@ -1,40 +1,29 @@
 """`faunalens scan`: photos in, records out."""
 
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections import Counter
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 
-from faunalens.batch import MEMORY_MB, TIME_LIMIT_S, judge_items
+from faunalens.batch import MEMORY_MB, TIME_LIMIT_S
 from faunalens.batch_worker import Settings
 from faunalens.cores import available_cores
 from faunalens.decide import Look, Policy, load_overrides, policy
-from faunalens.dedupe import Seen
-from faunalens.errors import FaunalensError, UsageError
+from faunalens.errors import UsageError
 from faunalens.inputs import Inputs
 from faunalens.inputs_fetch import FetchOptions
-from faunalens.inputs_item import Item
 from faunalens.inputs_remote import Remote
 from faunalens.inputs_table import Columns
-from faunalens.load import loaded
 from faunalens.model import Model
-from faunalens.output import Form, open_output, read_results
+from faunalens.output import Form, read_results
 from faunalens.output_formats import FORMATS, format_for
-from faunalens.progress import Progress
-from faunalens.record import Record
-from faunalens.resume import not_done
 from faunalens.rollup import by_ad as roll_up
+from faunalens.scan_here import first_of, scan_here, stoppable
 
 EXIT_SOME_FAILED = 3
-_FETCHES = 32  # photos fetched at once, over all hosts
-EXIT_STOPPED = 130  # as a shell says of a program ended by Ctrl-C
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -145,6 +134,20 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--first-only", is_flag=True, help="Never ask the second, sharper model. Faster, finds less."
 )
+@click.option(
+    "--engine",
+    type=click.Choice(("local", "ray")),
+    default="local",
+    show_default=True,
+    help="Where photos are judged: here, or on a Ray cluster that sees photos and --out under the "
+    "same paths (see CLUSTER.md). Needs the extra [cluster].",
+)
+@click.option(
+    "--ray-address",
+    metavar="ADDRESS",
+    help="Of the cluster, such as auto or ray://head:10001; by default RAY_ADDRESS, or else one of "
+    "this machine's cores.",
+)
 @click.option("--quiet", is_flag=True, help="No progress and no summary on stderr.")
 def scan(
     paths: tuple[str, ...],
@@ -170,6 +173,8 @@ def scan(
     fetch_timeout: float,
     allow_private: bool,
     log: Path | None,
+    engine: str,
+    ray_address: str | None,
     quiet: bool,
 ) -> None:
     """Judge every photo in PATHS: one record each, in order.
@@ -191,7 +196,11 @@ def scan(
         format_for(by_ad, None)
     if second_look and first_only:
         raise click.UsageError("give one of --second-look and --first-only")
-    kind = format_for(out, kind)
+    if engine == "ray" and dedupe:
+        raise click.UsageError("--dedupe needs --engine local")
+    if ray_address and engine != "ray":
+        raise click.UsageError("--ray-address needs --engine ray")
+    kind = kind or "parquet" if engine == "ray" else format_for(out, kind)
     model = Model(model_path)
     rules = policy(
         model.spec,
@@ -211,85 +220,53 @@ def scan(
         "dedupe": dedupe,
     }
     settings = Settings(model.path, rules, embeddings=embeddings, memory_mb=photo_memory)
-    with (
-        Progress(quiet=quiet, log=log) as progress,
-        closing(
-            Remote(FetchOptions(per_host, fetch_timeout, private=allow_private, note=progress.note))
-        ) as remote,
-        _stoppable(progress, resumable=out is not None),
-        Seen() if dedupe else nullcontext() as files,
-    ):
-        inputs = Inputs(Columns(image_column, ad_column), remote)
-        items, carried = _first(inputs.find(paths), paths)
-        form = Form(kind, model.spec.labels, options, carried, embeddings)
-        with open_output(
-            out, form, overwrite=overwrite, resume=resume, part_rows=part_rows
-        ) as output:
-            progress.note("start", {"paths": paths, "out": output.place, **options})
-            progress.count(lambda: inputs.count(paths))
+    form = Form(kind, model.spec.labels, options, embedding=embeddings)
+    columns = Columns(image_column, ad_column)
+    same: dict[str, Any] = {
+        "overwrite": overwrite,
+        "resume": resume,
+        "part_rows": part_rows,
+        "time_limit_s": photo_timeout,
+        "quiet": quiet,
+        "counts": (counts := Counter[str]()),
+    }
+    with stoppable(counts, quiet=quiet, resumable=out is not None):
+        if engine == "ray":
+            from faunalens.cluster.scan import scan_on_cluster
 
-            def seen(record: Record) -> None:
-                progress.seen(record)
-                if files is not None:
-                    files.remember(record)
-
-            todo = loaded(not_done(items, output.done(), seen), threads=_FETCHES)
-            judged = judge_items(
-                todo if files is None else files.mark(todo),
+            scan_on_cluster(
+                lambda: first_of(Inputs(columns, Remote()).find(paths), paths)[0],
+                out,
+                form,
                 model,
                 settings,
-                workers=available_cores() if workers is None else workers,
-                time_limit_s=photo_timeout,
-                note=progress.note,
+                shipped=model_path is None,
+                address=ray_address,
+                workers=workers,
+                **same,
             )
-            for one in judged if files is None else files.settle(judged):
-                output.write(one.record)
-                progress.judged(one)
-            output.finish()
+        else:
+            scan_here(
+                paths,
+                out,
+                form,
+                model,
+                settings,
+                columns=columns,
+                fetch=FetchOptions(per_host, fetch_timeout, private=allow_private),
+                dedupe=dedupe,
+                workers=available_cores() if workers is None else workers,
+                log=log,
+                **same,
+            )
         if by_ad is not None and out is not None:
-            progress.ads = roll_up(read_results(out), by_ad)
-    progress.say(progress.summary())
-    if out is not None:
-        progress.say([f"Results: {out}"])
-        if by_ad is not None:
-            progress.say([f"{progress.ads} adverts: {by_ad}"])
-        if kind == "jsonl" and out.is_file():
-            progress.say([f"To look at the hits: faunalens report {out}"])
-    if progress.counts["failed"]:
+            adverts = roll_up(read_results(out), by_ad)
+            if not quiet:
+                click.echo(f"{adverts} adverts: {by_ad}", err=True)
+    if counts["failed"]:
         sys.exit(EXIT_SOME_FAILED)
 
 
 def _rules(rules: Policy) -> dict[str, Any]:
     raw = asdict(rules)
     return {name: raw[name] for name in ("look", "labels", "thresholds", "families")}
-
-
-def _first(items: Iterator[Item], paths: tuple[str, ...]) -> tuple[Iterator[Item], list[str]]:
-    """The same photos, once it is sure that there is one; and the columns it carries."""
-    first = next(items, None)
-    if first is None:
-        raise FaunalensError(
-            f"no photos in {', '.join(paths)}; expected files such as .jpg, .png or .webp"
-        )
-    return chain([first], items), list(first.columns or ())
-
-
-@contextmanager
-def _stoppable(progress: Progress, *, resumable: bool) -> Iterator[None]:
-    """Ctrl-C and a request to end (SIGTERM) stop cleanly, and say how to go on."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = None
-    if threading.current_thread() is threading.main_thread():
-        before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    except KeyboardInterrupt:
-        how = "; use the same command with --resume to go on" if resumable else ""
-        progress.say([f"\nStopped after {progress.counts.total()} photos{how}."])
-        sys.exit(EXIT_STOPPED)
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
