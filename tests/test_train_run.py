@@ -13,6 +13,7 @@ from PIL import Image
 import faunalens_train.run
 from faunalens.labels import load_labels
 from faunalens.model import Model
+from faunalens.pipeline import Classifier
 from faunalens_data.cli import main as data_main
 from faunalens_train.cli import main
 
@@ -135,6 +136,26 @@ def test_export_and_the_gate(finished: Path, work: Path, monkeypatch: pytest.Mon
         assert "differ by" in result.stderr
         assert (path.read_bytes() if path.exists() else None) == before
     assert not list(work.glob("*.part"))
+
+
+def test_two_runs_become_a_pair(finished: Path, work: Path) -> None:
+    sharper = work / "sharper.toml"
+    sharper.write_text((work / "config.toml").read_text().replace("size_px = 32", "size_px = 64"))
+    assert run("fit", sharper, "--out", work / "sharper").exit_code == 0
+    out = work / "pair" / "model.onnx"
+    out.parent.mkdir()
+    result = run("export", finished, "--second", work / "sharper", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in out.parent.iterdir()} == {"model.onnx", "model-sharp.onnx"}
+    model = Model(out)
+    assert model.spec.second is not None and model.spec.second.file == "model-sharp.onnx"
+    photo = work / "photos" / "ivory" / "0.png"
+    assert Classifier(model).classify(photo).record.status == "ok"
+
+    other = work / "other-fold"
+    assert run("fit", sharper, "--out", other, "--held-out", "group_fold:0").exit_code == 0
+    result = run("export", finished, "--second", other, "--out", out)
+    assert result.exit_code == 1 and "differ in held_out" in result.stderr
 
 
 def test_changed_pictures_are_noticed(finished: Path, work: Path) -> None:

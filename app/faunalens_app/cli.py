@@ -49,6 +49,7 @@ def serve(host: str, port: int, model_path: Path | None, open_browser: bool) -> 
     with (
         _listen(host, port) as listener,
         TemporaryDirectory(prefix="faunalens-") as uploads,  # readable by this user alone
+        contextlib.ExitStack() as running,
     ):
         # Before gradio is imported: it reads them then.
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -58,10 +59,13 @@ def serve(host: str, port: int, model_path: Path | None, open_browser: bool) -> 
             import uvicorn
 
             from faunalens_app import web
+            from faunalens_app.uploads import Sweeper
         except ImportError as error:
             raise MissingExtraError("app", text.NEEDED.format(module=error.name)) from error
-        model = Model(model_path, threads=available_cores())
-        application = web.application(web.build(Classifier(model)))
+        classifier = Classifier(Model(model_path, threads=available_cores()))
+        settings = web.Settings()
+        application = web.application(classifier, settings)
+        running.enter_context(Sweeper(Path(uploads), settings.keep_s))
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
         click.echo(text.SERVING.format(url=url), err=True)
         if open_browser:

@@ -25,7 +25,7 @@ _COMMANDS = {
 _EXTRAS = {
     "imagehash": "data",
     "matplotlib": "data",
-    "gradio": "app",
+    **dict.fromkeys(("gradio", "babel", "fpdf", "pypdf", "sqlalchemy"), "app"),
     "faiss": "link",
     "scipy": "link",
     **dict.fromkeys(("torch", "torchvision", "timm", "sklearn", "onnx", "onnxscript"), "train"),

@@ -101,15 +101,27 @@ def evaluate(run: Path, folds: tuple[Path, ...], model: str | None, out: Path | 
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The ONNX file."
 )
-def export(run: Path, out: Path) -> None:
+@click.option(
+    "--second",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Run folder of a sharper model, written beside --out and asked where RUN's is in doubt.",
+)
+def export(run: Path, out: Path, second: Path | None) -> None:
     """Write the ONNX file of a RUN folder; no file is left unless it agrees with torch."""
     from faunalens_train.export import export as write
+    from faunalens_train.pair import SECOND_FILE, export_pair
 
-    parity = write(run, out)
-    click.echo(
-        f"{out}: {out.stat().st_size / 1e6:.1f} MB; on {parity.pictures} pictures probabilities "
-        f"differ by at most {parity.difference:.1e} from torch, {parity.verdicts} verdicts differ"
-    )
+    if second is None:
+        written = {out: write(run, out)}
+    else:
+        beside = out.with_name(SECOND_FILE.format(stem=out.stem))
+        written = dict(zip((out, beside), export_pair(run, second, out), strict=True))
+    for path, parity in written.items():
+        click.echo(
+            f"{path}: {path.stat().st_size / 1e6:.1f} MB; on {parity.pictures} pictures "
+            f"probabilities differ by at most {parity.difference:.1e} from torch, "
+            f"{parity.verdicts} verdicts differ"
+        )
 
 
 @main.command("operating-points")

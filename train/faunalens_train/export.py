@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,10 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from faunalens.decide import decide, policy
+from faunalens.decide import Look, decide, policy
 from faunalens.errors import FaunalensError
 from faunalens.labels import load_labels
+from faunalens.limits import SecondModel
 from faunalens.model import INPUT, OUTPUTS, Model
 from faunalens.spec import METADATA_KEY, ModelSpec
 from faunalens_data.row import Row
@@ -86,12 +87,13 @@ class ExportNet(nn.Module):
         return probability, functional.normalize(pooled, dim=1), evidence
 
 
-def export(run: Path, out: Path) -> Parity:
+def export(run: Path, out: Path, *, joint: SecondModel | None = None) -> Parity:
     """Write the model of a run folder.
 
     Args:
         run: Folder made by `fit`.
         out: The ONNX file; replaced if there is one, and left as it was if the gate fails.
+        joint: The second model to name in the metadata, if any.
 
     Raises:
         FaunalensError: The run is incomplete, or the gate fails.
@@ -105,6 +107,7 @@ def export(run: Path, out: Path) -> Parity:
     net = FaunaNet(config.net, len(labels), load_weights=False)
     net.load_state_dict(folder.load_tensors(run / folder.WEIGHTS))
     spec, calibration = finished_spec(config, parts, run)
+    spec = replace(spec, second=joint)
     module = ExportNet(net, calibration).eval()
     part = out.with_name(out.name + ".part")
     try:
@@ -137,7 +140,7 @@ def check_gate(parity: Parity) -> None:
 def compare(module: ExportNet, model: Model, rows: Sequence[Row], images: Path) -> Parity:
     """Run both on the same pictures."""
     spec = model.spec
-    rules = policy(spec)
+    rules = policy(spec, look=Look.FIRST)
     loader = DataLoader(PhotoDataset(rows, images, spec.resize), batch_size=16)
     difference, verdicts = 0.0, 0
     with torch.inference_mode():

@@ -1,7 +1,6 @@
 """Operating points of a model file on held-out pictures: what a platform chooses a threshold from.
 
-Also how far two other ways to the model's input move its probabilities: a JPEG decoded at reduced
-scale, as `faunalens scan` does, and the resize inside the graph.
+Also how far the resize inside the graph moves its probabilities.
 """
 
 import json
@@ -21,7 +20,6 @@ from faunalens.kit.any_size import with_resize
 from faunalens.kit.figures import FIGURES, SCHEMA
 from faunalens.kit.vectors import own_rules
 from faunalens.model import INPUT, Model
-from faunalens.pipeline import Classifier
 from faunalens.preprocess import preprocess
 from faunalens_data.row import Row
 from faunalens_train.calibrate import Floats, threshold_at
@@ -76,18 +74,12 @@ def _probabilities(model: Model, rows: Sequence[Row], images: Path) -> dict[str,
         options,
         providers=["CPUExecutionProvider"],
     )
-    classifier = Classifier(model)
-    found: dict[str, list[npt.NDArray[np.float32]]] = {
-        "reference": [],
-        "scaled_decode": [],
-        "any_size": [],
-    }
+    found: dict[str, list[npt.NDArray[np.float32]]] = {"reference": [], "any_size": []}
     for row in tqdm(rows, desc="held-out pictures", unit="picture", disable=None):
         data = read_file(images / row.file).data
         pixels = decode(data).pixels
-        inputs = [preprocess(pixels, model.spec.resize), classifier.model_input(data)[1]]
-        for way, image in zip(("reference", "scaled_decode"), inputs, strict=True):
-            found[way].append(model.predict(image[None]).probability[0])
+        image = preprocess(pixels, model.spec.resize)
+        found["reference"].append(model.predict(image[None]).probability[0])
         found["any_size"].append(resizing.run(["probability"], {INPUT: pixels[None]})[0][0])
     return {way: np.stack(values).astype(np.float64) for way, values in found.items()}
 

@@ -28,10 +28,7 @@ _TABLE_FOOT = """
 More points are in `figures.json`. `alert` and `review` are the file's own thresholds, chosen on
 other pictures; `fpr 0.01` is where 1 % of these negatives pass, chosen on these.
 """
-_WAYS = {
-    "any_size": "the any-size variant instead of Pillow's resize",
-    "scaled_decode": "JPEGs decoded at reduced scale (as `faunalens scan` does) instead of whole",
-}
+_WAYS = {"any_size": "the any-size variant instead of Pillow's resize"}
 
 
 def embedding_document(model: Model) -> str:
@@ -63,14 +60,26 @@ def embedding_document(model: Model) -> str:
             else "The longer side fills the square; the photo is centred on grey 127."
         ),
         differences=_differences(figures),
+        optional=_optional(model),
+        novelty=" From `novelty.threshold` on, an alert becomes a review." if spec.novelty else "",
         second=_second(model),
         table=_table(model, figures),
         licence=spec.licence,
     )
 
 
+def _optional(model: Model) -> str:
+    rows = ""
+    if model.spec.taxa:
+        count = len(model.spec.taxa)
+        rows += f"\n| output | `taxon` | float32 `[N, {count}]` | chance of each of `taxa` |"
+    if model.spec.novelty:
+        rows += "\n| output | `novelty` | float32 `[N]` | how unlike the training photos |"
+    return rows
+
+
 def _second(model: Model) -> str:
-    second = getattr(model.spec, "second", None)
+    second = model.spec.second
     if second is None:
         return ""
     return f"""

@@ -28,11 +28,15 @@ _PICTURES = (".jpg", ".png", ".webp")
 
 @dataclass(frozen=True)
 class Steps:
-    """What becomes of a picture on its way: `(H, W, 3)` and `(S, S, 3)` uint8 RGB, `(L,)`."""
+    """What becomes of a picture on its way: `(H, W, 3)` and `(S, S, 3)` uint8 RGB, `(L,)`.
+
+    `novelty` is None if the model has no such output.
+    """
 
     pixels: npt.NDArray[np.uint8]
     tensor: npt.NDArray[np.uint8]
     probability: npt.NDArray[np.float32]
+    novelty: float | None
 
 
 def folder() -> Path:
@@ -53,7 +57,9 @@ def steps(model: Model, data: bytes) -> Steps:
     """
     pixels = decode(data).pixels
     tensor = preprocess(pixels, model.spec.resize)
-    return Steps(pixels, tensor, model.predict(tensor[None]).probability[0])
+    found = model.predict(tensor[None])
+    novelty = None if found.novelty is None else float(found.novelty[0])
+    return Steps(pixels, tensor, found.probability[0], novelty)
 
 
 def measure(models: list[Model], where: Path) -> dict[str, Any]:
@@ -144,12 +150,13 @@ def _of_model(model: Model, files: list[Path]) -> dict[str, Any]:
     for path in files:
         got = steps(model, path.read_bytes())
         values = [round(float(value), 6) for value in got.probability]
-        decision = decide(model.spec, values, rules)
+        decision = decide(model.spec, values, rules, got.novelty)
         vectors.append(
             {
                 "file": path.name,
                 "tensor_sha256": sha256(got.tensor),
                 "probability": values,
+                **({} if got.novelty is None else {"novelty": round(got.novelty, 4)}),
                 "verdict": str(decision.verdict),
                 "label": decision.label,
                 "rule": decision.rule,

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from faunalens.errors import FileError, UsageError
+from faunalens.flat import inert
 from faunalens.fragments import visible
 from faunalens.linking.clusters import Cluster
 from faunalens.linking.rows import Rows
-from faunalens.output import inert
 from faunalens.record import Record
 from faunalens.report import shorten, table_lines
 

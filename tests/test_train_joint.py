@@ -1,0 +1,99 @@
+"""Two models joined: on numbers whose best answer is known, and on tiny models."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from conftest import plain, tiny_spec, write_tiny_model
+from test_second import BLACK, RED, joint_spec
+
+from faunalens.decide import Look, policy
+from faunalens.model import Model
+from faunalens.pipeline import Classifier
+from faunalens.second import logit
+from faunalens_data.row import Row
+from faunalens_train.config import ThresholdConfig
+from faunalens_train.joint import fit_joint, in_doubt, joint_scores, zoom_penalty
+
+LABELS = ("ivory", "live_snake")
+FAMILIES = {"ivory": ["ivory"], "live_reptile": ["live_snake"]}
+CONFIG = ThresholdConfig(doubt_fpr=0.2)
+
+
+def two_models() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A first model that knows little of ivory and a second that knows much; both know snakes."""
+    rng = np.random.default_rng(0)
+    wanted = np.zeros((3000, 2), np.float32)
+    wanted[:300, 0] = 1
+    wanted[300:600, 1] = 1
+    sign = 2 * wanted - 1
+    first = sign * [1.0, 4.0] + rng.normal(0, 1.2, wanted.shape) - 2
+    second = sign * [4.0, 4.0] + rng.normal(0, 1.2, wanted.shape) - 2
+    return 1 / (1 + np.exp(-first)), 1 / (1 + np.exp(-second)), wanted
+
+
+def test_the_better_model_counts_more_and_the_pair_finds_more() -> None:
+    first, second, wanted = two_models()
+    joint = fit_joint(first, second, wanted, LABELS, FAMILIES, CONFIG)
+    assert joint.weights[1] > joint.weights[0] >= 0
+    scores = joint_scores(joint, first, second, LABELS)
+    nothing = (wanted == 0).all(1)
+
+    def recall(p: np.ndarray) -> float:
+        limit = np.quantile(p[nothing, 0], 0.99)
+        return float((p[wanted[:, 0] == 1, 0] > limit).mean())
+
+    assert recall(scores) > recall(first) + 0.2
+    # Thresholds hold the rates that were aimed for, on the joint scores.
+    assert (scores[nothing, 0] >= joint.thresholds["ivory"].review.probability).mean() <= 0.01
+
+
+def test_doubt_takes_in_all_that_a_person_would_see() -> None:
+    first, second, wanted = two_models()
+    joint = fit_joint(first, second, wanted, LABELS, FAMILIES, CONFIG)
+    asked = in_doubt(joint, first, LABELS)
+    scores = joint_scores(joint, first, second, LABELS)
+    assert (scores[~asked] == first[~asked]).all()
+    nothing = (wanted == 0).all(1)
+    assert asked[nothing].mean() <= 2 * CONFIG.doubt_fpr
+    never = replace(joint, doubt={})
+    assert not in_doubt(never, first, LABELS).any()
+
+
+def test_zoom_penalty_stops_false_alarms(tmp_path: Path) -> None:
+    """Negatives with a small red spot: without a penalty the zoom would call them ivory."""
+    sharp = Model(write_tiny_model(tmp_path / "sharp.onnx", replace(tiny_spec(), name="sharp")))
+    spec = joint_spec(sharp.identity["sha256"], zoom_penalty=0.0)
+    first = Model(write_tiny_model(tmp_path / "first.onnx", spec))
+    rows = []
+    for number in range(3):
+        image = plain(BLACK, 200, 200)
+        side = 45 + 4 * number
+        image.paste(RED, (120, 40, 120 + side, 40 + side))
+        image.save(tmp_path / f"{number}.png")
+        rows.append(_row(f"{number}.png"))
+    penalty = zoom_penalty(first, rows, tmp_path, ThresholdConfig())
+    assert penalty > 0
+    assert spec.second is not None
+    quiet = replace(spec, second=replace(spec.second, zoom_penalty=penalty))
+    model = Model(write_tiny_model(tmp_path / "first.onnx", quiet))
+    classifier = Classifier(model, policy(model.spec, look=Look.ZOOM))
+    review = quiet.second.thresholds["ivory"].review.probability if quiet.second else 0
+    for row in rows:
+        found = classifier.classify(tmp_path / row.file).record.probabilities
+        assert found is not None
+        assert logit(found["ivory"]) <= logit(review) + 1e-4 or found["ivory"] < review
+
+
+def test_nothing_to_zoom_into_needs_no_penalty(tmp_path: Path) -> None:
+    sharp = Model(write_tiny_model(tmp_path / "sharp.onnx", replace(tiny_spec(), name="sharp")))
+    spec = joint_spec(sharp.identity["sha256"], zoom_penalty=0.0)
+    first = Model(write_tiny_model(tmp_path / "first.onnx", spec))
+    plain(BLACK).save(tmp_path / "black.png")
+    assert zoom_penalty(first, [_row("black.png")], tmp_path, ThresholdConfig()) == 0.0
+
+
+def _row(file: str) -> Row:
+    return Row(
+        file=file, sha256="0" * 64, labels=(), negative_kind="goods", group=file, source="drawn"
+    )
