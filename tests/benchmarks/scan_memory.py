@@ -35,8 +35,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--photos", type=int, default=200_000)
-    parser.add_argument("options", nargs="*", help="of faunalens scan, after --")
-    words = parser.parse_args()
+    own, _, options = " ".join(sys.argv[1:]).partition(" -- ")
+    words = parser.parse_args(own.split())
     found = list(find_photos([str(words.folder)]))
     if not found or words.photos < 2 * EARLY:
         parser.error(f"need a folder with photos, and --photos from {2 * EARLY}")
@@ -45,7 +45,7 @@ def main() -> None:
             folder = Path(scratch) / f"{number // 1000:05}"
             folder.mkdir(exist_ok=True)
             (folder / f"{number:08}{Path(path).suffix}").symlink_to(Path(path).resolve())
-        command = [sys.executable, "-m", "faunalens", "scan", scratch, "--quiet", *words.options]
+        command = [sys.executable, "-m", "faunalens", "scan", scratch, "--quiet", *options.split()]
         started = time.monotonic()
         first, due = 0.0, EARLY
         with subprocess.Popen(command, stdout=subprocess.PIPE) as scan:
