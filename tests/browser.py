@@ -17,6 +17,7 @@ _ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
+_CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
 @dataclass
@@ -29,13 +30,18 @@ class Watch:
 
 
 @contextmanager
-def browse(width: int, height: int) -> Iterator[Watch]:
-    """A new page; the test is skipped, and says so, where there is no browser."""
+def browse(width: int, height: int, *, camera: bool = False) -> Iterator[Watch]:
+    """A new page; the test is skipped, and says so, where there is no browser.
+
+    Args:
+        camera: Whether the browser pretends to have one.
+    """
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if not CHROMIUM.exists():
         pytest.skip(f"NOT TESTED in a browser: {CHROMIUM} is missing (apt-get install chromium)")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=_ARGUMENTS)
+        arguments = _ARGUMENTS + (_CAMERA if camera else [])
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
         try:
             watch = Watch(browser.new_page(viewport={"width": width, "height": height}))
             watch.page.on("request", lambda request: watch.requests.append(request.url))

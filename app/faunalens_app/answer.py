@@ -1,10 +1,8 @@
-"""One judgement as HTML: what it looks like, how sure, where, the law, what to check."""
+"""One judged photo as HTML: what it looks like, how sure, where, the law, what to check."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from faunalens.decide import Policy, Verdict
-from faunalens.drawing import data_uri, draw
+from faunalens.decide import Verdict
 from faunalens.fragments import (
     Markup,
     badge,
@@ -17,18 +15,13 @@ from faunalens.fragments import (
     headline,
     join,
     law,
-    percent,
 )
-from faunalens.labels import LabelList
 from faunalens.limits import Thresholds
-from faunalens.pipeline import Judgement
 from faunalens.record import Record
-from faunalens.spec import ModelSpec
-from faunalens_app import text
+from faunalens_app.catalogue import Catalogue
+from faunalens_app.seen import Bench, Seen
+from faunalens_app.viewer import viewer
 
-# Of the picture; the page shows it at up to 680, and so the outline at 2 px.
-_LONGEST_PX = 1000
-_LINE_PX = 3
 _OTHERS = 5
 
 
@@ -45,158 +38,168 @@ class Answer:
     more: Markup = field(default_factory=Markup)
 
 
-def waiting() -> Answer:
+def waiting(say: Catalogue) -> Answer:
     """What stands there before there is a photo."""
-    return Answer(fill('<div class="fl-card fl-empty"><p>{text}</p></div>', text=text.WAITING))
+    text = say("answer.waiting")
+    return Answer(fill('<div class="fl-card fl-empty"><p>{text}</p></div>', text=text))
 
 
-def failed(message: str) -> Answer:
+def failed(message: str, say: Catalogue) -> Answer:
     """A file that could not be judged."""
     return Answer(
         fill(
-            '<div class="fl-card fl-failed"><h2>{title}</h2><p>{message}.</p><p>{advice}</p></div>',
-            title=text.FAILED,
-            message=message[:1].upper() + message[1:].rstrip("."),
-            advice=text.FAILED_MORE,
+            '<div class="fl-card fl-failed"><h2>{title}</h2><p>{message}</p><p>{advice}</p></div>',
+            title=say("answer.failed"),
+            message=message,
+            advice=say("answer.failed_more"),
         )
     )
 
 
-def answer(
-    judgement: Judgement, spec: ModelSpec, rules: Policy, labels: LabelList, now: datetime
-) -> Answer:
-    """The whole answer.
-
-    Args:
-        spec: Of the model that judged.
-        rules: The thresholds it was judged by.
-        now: Printed as the time of the judgement.
-    """
-    record = judgement.record
+def answer(seen: Seen, bench: Bench, say: Catalogue) -> Answer:
+    """The whole answer about one photo."""
+    record, labels = seen.record, bench.labels
     if record.failure is not None:
-        return failed(record.failure.message)
+        return failed(f"{record.source}: {say.failure(record)}", say)
     hit = record.verdict is not Verdict.CLEAR
     label = find_label(record.label, labels) if hit else None
+    name = say.within(label_name(record.label, bench, say))
     first = fill(
-        '<div class="fl-card">{verdict}{evidence}</div>',
-        verdict=_verdict(record, rules, labels),
-        evidence=_evidence(judgement, spec, labels) if hit else Markup(),
+        '<div class="fl-card">{verdict}{hints}{evidence}</div>',
+        verdict=verdict(record, bench, say),
+        hints=_hints(seen, bench, say),
+        evidence=viewer(seen, name, bench, say, marked=hit),
     )
-    cards = [_others(record, labels, hit), _file(record, now)]
+    cards = [_others(record, bench, say, hit), _file(seen, say)]
     if label is not None:
-        law_card = law(label, labels.checked, text.WORDS)
-        cards = [checks(label, text.LANGUAGE, text.WORDS), law_card, *cards]
+        law_card = law(label, labels.checked, say.words, "h3")
+        cards = [checks(label, say.language, say.words, "h3"), law_card, *cards]
     columns = join(fill('<div class="fl-card">{card}</div>', card=card) for card in cards)
     kind = " fl-hit" if label else ""
     return Answer(first, fill('<div class="fl-cards{kind}">{all}</div>', kind=kind, all=columns))
 
 
-def _verdict(record: Record, rules: Policy, labels: LabelList) -> Markup:
-    verdict = record.verdict or Verdict.CLEAR
+def verdict(record: Record, bench: Bench, say: Catalogue) -> Markup:
+    """The verdict in words, with its probability and what that means."""
+    found = record.verdict or Verdict.CLEAR
     likely = record.probability or 0.0
-    limits = _thresholds(record, rules, labels)
+    limits = _thresholds(record, bench)
     marks = {
-        "percent": percent(likely),
-        "alert": percent(limits.alert.probability) if limits else "?",
-        "review": percent(limits.review.probability) if limits else "?",
+        "alert": say.percent(limits.alert.probability) if limits else "?",
+        "review": say.percent(limits.review.probability) if limits else "?",
     }
-    if verdict is Verdict.CLEAR:
-        title: str = text.NOTHING
-        said = fill(
-            "<p>{text}</p>",
-            text=text.NOTHING_MORE.format(label=text.within(_name(record.label, labels)), **marks),
-        )
+    percent = say.percent(likely)
+    if found is Verdict.CLEAR:
+        name = say.within(label_name(record.label, bench, say))
+        text = say("answer.nothing_more", label=name, percent=percent, review=marks["review"])
+        said = fill("<p>{text}</p>", text=text)
     else:
-        title = _title(record, labels)
         said = fill(
             '<p class="fl-chance"><b>{chance}</b>{bar}</p><p class="fl-small">{thresholds}</p>'
             "<p>{not_proof} {cannot_show}</p>",
-            chance=text.CHANCE.format(words=text.chance(likely), **marks),
-            bar=bar(likely, verdict),
-            thresholds=text.THRESHOLDS.format(rule=record.rule, **marks),
-            not_proof=text.NOT_PROOF,
-            cannot_show=text.WORDS.cannot_show,
+            chance=say("chance.line", words=say.chance(likely), percent=percent),
+            bar=bar(likely, found),
+            thresholds=say("answer.thresholds", **marks),
+            not_proof=say("answer.not_proof"),
+            cannot_show=say.words.cannot_show,
         )
     return fill(
         "<header>{badge}<h2>{title}</h2>{said}</header>",
-        badge=badge(verdict, text.WORDS),
-        title=title,
+        badge=badge(found, say.words),
+        title=title(record, bench, say),
         said=said,
     )
 
 
-def _title(record: Record, labels: LabelList) -> Markup:
-    certain = deciding_family(record, labels) is None
+def _hints(seen: Seen, bench: Bench, say: Catalogue) -> Markup:
+    """Which species it may be, and whether the model is out of its depth."""
+    pieces = []
+    if seen.novel:
+        pieces.append(fill('<p class="fl-warning">{text}</p>', text=say("answer.novel")))
+    if seen.may_be:
+        items = join(
+            fill(
+                "<li>{name} ({percent})</li>",
+                name=bench.taxon_name(hint.taxon, say.language),
+                percent=say.percent(hint.probability),
+            )
+            for hint in seen.may_be
+        )
+        pieces.append(
+            fill(
+                '<div class="fl-hints"><h3>{title}</h3><ul>{items}</ul><p class="fl-small">{more}'
+                "</p></div>",
+                title=say("answer.may_be"),
+                items=items,
+                more=say("answer.may_be_more"),
+            )
+        )
+    return join(pieces)
+
+
+def title(record: Record, bench: Bench, say: Catalogue) -> Markup:
+    """What the photo looks like, in a sentence that never judges."""
+    if record.verdict is None:
+        return fill("{text}", text=say("answer.failed"))
+    if record.verdict is Verdict.CLEAR:
+        return fill("{text}", text=say("answer.nothing"))
+    name = label_name(record.label, bench, say)
+    if find_label(record.label, bench.labels) is None:
+        return fill("{text}", text=say("answer.unknown_label", label=name))
+    certain = deciding_family(record, bench.labels) is None
     if record.verdict is Verdict.REVIEW and certain:
-        return fill(text.MAYBE, label=text.within(_name(record.label, labels)))
-    return headline(record, labels, text.LANGUAGE, text.WORDS)
+        return fill("{text}", text=say("answer.maybe", label=say.within(name)))
+    return headline(record, bench.labels, say.language, say.words)
 
 
-def _thresholds(record: Record, rules: Policy, labels: LabelList) -> Thresholds | None:
+def label_name(label_id: str | None, bench: Bench, say: Catalogue) -> str:
+    """A label's name, or its id if the label list does not know it."""
+    label = find_label(label_id, bench.labels)
+    return label.names[say.language] if label else str(label_id)
+
+
+def _thresholds(record: Record, bench: Bench) -> Thresholds | None:
     """Those of the rule that decided."""
-    family = deciding_family(record, labels)
-    if family is not None:
-        return rules.families[family].thresholds
-    return rules.thresholds.get(record.label or "")
+    family = deciding_family(record, bench.labels)
+    if family is not None and family in bench.rules.families:
+        return bench.rules.families[family].thresholds
+    return bench.rules.thresholds.get(record.label or "")
 
 
-def _evidence(judgement: Judgement, spec: ModelSpec, labels: LabelList) -> Markup:
-    record, photo, maps = judgement.record, judgement.photo, judgement.evidence
-    if photo is None or maps is None or record.label not in spec.labels:
-        return Markup()
-    evidence = maps[spec.labels.index(record.label)]
-    drawing = draw(photo, evidence, spec.resize, longest_px=_LONGEST_PX, line_px=_LINE_PX)
-    if drawing.evidence is None or drawing.region is None:
-        return fill('<p class="fl-small">{text}</p>', text=text.NO_EVIDENCE)
-    left, top, right, bottom = (round(100 * share) for share in drawing.region)
-    return fill(
-        '<figure><h4>{title}</h4><img src="{src}" width="{width}" height="{height}" alt="{alt}">'
-        "<figcaption>{more}</figcaption></figure>",
-        title=text.EVIDENCE,
-        src=Markup(data_uri(drawing.evidence)),
-        width=drawing.evidence.width,
-        height=drawing.evidence.height,
-        alt=text.EVIDENCE_ALT.format(
-            label=text.within(_name(record.label, labels)),
-            left=left,
-            top=top,
-            right=right,
-            bottom=bottom,
-        ),
-        more=text.EVIDENCE_MORE,
-    )
-
-
-def _others(record: Record, labels: LabelList, hit: bool) -> Markup:
+def _others(record: Record, bench: Bench, say: Catalogue, hit: bool) -> Markup:
     ranked = sorted((record.probabilities or {}).items(), key=lambda item: -item[1])
     chosen = [(key, p) for key, p in ranked if not (hit and key == record.label)][:_OTHERS]
     rows = join(
         fill(
             '<tr><th scope="row">{name}</th><td>{bar}</td><td>{percent}</td></tr>',
-            name=_name(key, labels),
+            name=label_name(key, bench, say),
             bar=bar(p, Verdict.CLEAR),
-            percent=percent(p),
+            percent=say.percent(p),
         )
         for key, p in chosen
     )
     return fill(
-        '<section><h4>{title}</h4><table class="fl-others"><tbody>{rows}</tbody></table></section>',
-        title=text.OTHERS if hit else text.ALL,
+        '<section><h3>{title}</h3><table class="fl-others"><tbody>{rows}</tbody></table></section>',
+        title=say("others.hit") if hit else say("others.clear"),
         rows=rows,
     )
 
 
-def _file(record: Record, now: datetime) -> Markup:
-    size = text.FILE_SIZE_VALUE.format(
-        width=record.width or 0, height=record.height or 0, bytes=record.bytes or 0
+def _file(seen: Seen, say: Catalogue) -> Markup:
+    record = seen.record
+    size = say(
+        "file.size_value",
+        width=say.number(record.width or 0),
+        height=say.number(record.height or 0),
+        bytes=say.number(record.bytes or 0),
     )
     model = record.model
     rows = (
-        (text.FILE_NAME, fill("{source}", source=record.source)),
-        (text.FILE_SIZE, fill("{size}", size=size)),
-        (text.FILE_SHA256, fill("<code>{sha256}</code>", sha256=record.sha256)),
+        (say("file.name"), fill("{source}", source=record.source)),
+        (say("file.size"), fill("{size}", size=size)),
+        (say("file.sha256"), fill("<code>{sha256}</code>", sha256=record.sha256)),
         (
-            text.FILE_MODEL,
+            say("file.model"),
             fill(
                 "{name} {version} <code>{sha256}</code>",
                 name=model.get("name"),
@@ -204,15 +207,11 @@ def _file(record: Record, now: datetime) -> Markup:
                 sha256=model.get("sha256"),
             ),
         ),
-        (text.FILE_JUDGED, fill("{time}", time=now.isoformat(" ", "seconds"))),
+        (say("file.rule"), fill("<code>{rule}</code>", rule=record.rule)),
+        (say("file.judged"), fill("{time}", time=say.time(seen.at))),
     )
     return fill(
-        '<section><h4>{title}</h4><dl class="fl-file">{rows}</dl></section>',
-        title=text.FILE,
+        '<section><h3>{title}</h3><dl class="fl-file">{rows}</dl></section>',
+        title=say("file.title"),
         rows=facts(rows),
     )
-
-
-def _name(label_id: str | None, labels: LabelList) -> str:
-    label = find_label(label_id, labels)
-    return label.names[text.LANGUAGE] if label else str(label_id)

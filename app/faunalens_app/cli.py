@@ -37,18 +37,26 @@ from faunalens_app import text
 @click.option(
     "--open/--no-open", "open_browser", default=True, show_default=True, help="Open the browser."
 )
-def serve(host: str, port: int, model_path: Path | None, open_browser: bool) -> None:
+@click.option("--api", is_flag=True, help="No page: the HTTP API for other programs, /docs tells.")
+def serve(host: str, port: int, model_path: Path | None, open_browser: bool, api: bool) -> None:
     """Judge photos in the browser, on this computer alone.
 
-    Needs the extra: pip install 'faunalens[app]'.
+    Needs the extra: pip install 'faunalens[app]', or 'faunalens[api]' for --api.
     """
     if not is_loopback(host):
         raise click.BadParameter(text.NOT_LOOPBACK.format(host=host), param_hint="--host")
+    if api:
+        from faunalens_app.http.server import serve_api
+
+        with _listen(host, port) as listener:
+            serve_api(listener, model_path)
+        return
     # The server ends on this signal and then passes it on; the uploads are still to be deleted.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with (
         _listen(host, port) as listener,
         TemporaryDirectory(prefix="faunalens-") as uploads,  # readable by this user alone
+        contextlib.ExitStack() as running,
     ):
         # Before gradio is imported: it reads them then.
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -58,10 +66,13 @@ def serve(host: str, port: int, model_path: Path | None, open_browser: bool) -> 
             import uvicorn
 
             from faunalens_app import web
+            from faunalens_app.uploads import Sweeper
         except ImportError as error:
             raise MissingExtraError("app", text.NEEDED.format(module=error.name)) from error
-        model = Model(model_path, threads=available_cores())
-        application = web.application(web.build(Classifier(model)))
+        classifier = Classifier(Model(model_path, threads=available_cores()))
+        settings = web.Settings()
+        application = web.application(classifier, settings)
+        running.enter_context(Sweeper(Path(uploads), settings.keep_s))
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/"
         click.echo(text.SERVING.format(url=url), err=True)
         if open_browser:

@@ -19,13 +19,14 @@ _COMMANDS = {
     "link": "Find the same photo in different adverts.",
     "similar": "Find where else one photo occurs.",
     "model": "Say what the model file says of itself.",
+    "bench": "Measure how fast this machine is, and say what suits it.",
     "export-kit": "Write all that a platform needs to run the model itself.",
 }
 # Package to the extra that brings it.
 _EXTRAS = {
     "imagehash": "data",
     "matplotlib": "data",
-    "gradio": "app",
+    **dict.fromkeys(("gradio", "babel", "fpdf", "pypdf", "sqlalchemy"), "app"),
     "faiss": "link",
     "scipy": "link",
     **dict.fromkeys(("torch", "torchvision", "timm", "sklearn", "onnx", "onnxscript"), "train"),

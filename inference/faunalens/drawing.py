@@ -9,13 +9,14 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from faunalens.decode import Photo
-from faunalens.evidence import Box, heat_map, overlay, strongest_region
+from faunalens.evidence import Box, heat_layer, heat_map, overlay, strongest_region
 from faunalens.spec import ResizeRule
 
 _SMALLEST_PX = 240  # smaller photos are enlarged to this, or the outline would hide them
 _LINE = (214, 20, 60)  # the colour of strong evidence
 _HALO = (255, 255, 255)  # beside the line, so that it shows on red and on dark photos too
-_JPEG_QUALITY = 80
+_QUALITY = 80
+_HEAT_PX = 256
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,42 @@ class Drawing:
     photo: Image.Image
     evidence: Image.Image | None = None
     region: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A photo and its evidence apart, for a page that lets its reader mix them.
+
+    Attributes:
+        photo: The photo alone.
+        heat: RGBA, to be stretched over the photo; None if there was no evidence to draw.
+        region: The strongest region, as in `Drawing`.
+    """
+
+    photo: Image.Image
+    heat: Image.Image | None = None
+    region: tuple[float, float, float, float] | None = None
+
+
+def layers(
+    photo: Photo,
+    evidence: npt.NDArray[np.float32] | None,
+    rule: ResizeRule,
+    *,
+    longest_px: int,
+) -> Layers:
+    """A photo and one label's evidence, apart; arguments as in `draw`."""
+    small = _fit(Image.fromarray(photo.pixels), longest_px)
+    if evidence is None:
+        return Layers(small)
+    # The maps have 7 to 16 cells a side: a browser stretches the rest without loss.
+    scale = min(1.0, _HEAT_PX / max(small.size))
+    width, height = (max(1, round(scale * side)) for side in small.size)
+    heat = heat_map(evidence, rule, width, height)
+    box = strongest_region(heat)
+    if box is None:
+        return Layers(small)
+    return Layers(small, Image.fromarray(heat_layer(heat)), _shares(box, width, height))
 
 
 def draw(
@@ -61,16 +98,22 @@ def draw(
         return Drawing(small)
     drawn = Image.fromarray(overlay(np.asarray(small), heat))
     _outline(drawn, box, max(2, round(line_px * max(small.size) / longest_px)))
-    width, height = small.size
-    region = (box.left / width, box.top / height, box.right / width, box.bottom / height)
-    return Drawing(small, drawn, region)
+    return Drawing(small, drawn, _shares(box, *small.size))
 
 
 def data_uri(image: Image.Image) -> str:
-    """The picture inside a URL, so that a page needs no other file. Carries no EXIF."""
+    """The picture inside a URL, so that a page needs no other file. Carries no EXIF.
+
+    JPEG, or WebP for a picture with transparency.
+    """
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    kind = "webp" if image.mode == "RGBA" else "jpeg"
+    image.save(buffer, kind, quality=_QUALITY, **({"optimize": True} if kind == "jpeg" else {}))
+    return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _shares(box: Box, width: int, height: int) -> tuple[float, float, float, float]:
+    return box.left / width, box.top / height, box.right / width, box.bottom / height
 
 
 def _fit(image: Image.Image, longest_px: int) -> Image.Image:

@@ -66,12 +66,26 @@ def overlay(pixels: npt.NDArray[np.uint8], heat: npt.NDArray[np.float32]) -> npt
     Returns:
         `(H, W, 3)` uint8 RGB.
     """
+    layer = heat_layer(heat).astype(np.float32)
+    alpha: npt.NDArray[np.float32] = layer[..., 3:] * np.float32(1 / 255)
+    mixed = pixels * (1 - alpha) + layer[..., :3] * alpha + 0.5
+    return np.asarray(mixed, np.uint8)
+
+
+def heat_layer(heat: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Heat alone, to be laid over a photo.
+
+    Args:
+        heat: `(H, W)` from `heat_map`.
+
+    Returns:
+        `(H, W, 4)` uint8 RGBA.
+    """
     share = heat[..., None]
     colour = _WEAK_RGB + (_STRONG_RGB - _WEAK_RGB) * share  # (H, W, 3)
     # Below a quarter of the peak the map is mostly noise: fade in from there.
     alpha = np.clip((share - 0.25) / 0.75, 0, 1) * _STRENGTH
-    mixed: npt.NDArray[np.float32] = pixels * (1 - alpha) + colour * alpha + 0.5
-    return mixed.astype(np.uint8)
+    return np.concatenate([colour + 0.5, 255 * alpha + 0.5], axis=2).astype(np.uint8)
 
 
 def strongest_region(heat: npt.NDArray[np.float32], level: float = 0.5) -> Box | None:

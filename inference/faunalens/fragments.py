@@ -4,9 +4,10 @@ Whatever is filled into a piece is escaped, unless it is a piece itself.
 """
 
 import html
+import re
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from importlib import resources
 from string import Formatter
@@ -27,6 +28,8 @@ class Words:
         uncertain: Headline when a family decided; with `{family}` and `{label}`.
         not_verified: Mark of a listing that was not read in its source.
         checked: With `{date}`, when the law was last checked.
+        written: How a day is written.
+        notes: English notes and sources of listings to their translations; others stay English.
     """
 
     verdicts: Mapping[Verdict, str]
@@ -41,6 +44,8 @@ class Words:
     as_of: str
     not_verified: str
     checked: str
+    written: Callable[[date], str] = date.isoformat
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 ENGLISH = Words(
@@ -65,6 +70,9 @@ ENGLISH = Words(
 )
 
 
+_TAG = re.compile(r"<[^>]*>")
+
+
 class Markup(str):
     """Text that is HTML already."""
 
@@ -86,6 +94,11 @@ def visible(text: str) -> str:
 def fill(template: str, /, **values: Any) -> Markup:
     """`str.format` for HTML: every value is escaped, unless it is Markup."""
     return Markup(_ESCAPING.vformat(template, (), values))
+
+
+def plain(markup: Markup) -> str:
+    """The text of a short piece, as a reader sees it."""
+    return html.unescape(_TAG.sub("", markup))
 
 
 def join(pieces: Iterable[Markup]) -> Markup:
@@ -179,12 +192,13 @@ def facts(rows: Iterable[tuple[str, Markup]]) -> Markup:
     return join(fill("<dt>{name}</dt><dd>{text}</dd>", name=name, text=text) for name, text in rows)
 
 
-def checks(label: Label, language: str, words: Words = ENGLISH) -> Markup:
-    """What to check next, and what it is mistaken for."""
+def checks(label: Label, language: str, words: Words = ENGLISH, heading: str = "h4") -> Markup:
+    """What to check next, and what it is mistaken for; `heading` is the level of the headings."""
     items = join(fill("<li>{text}</li>", text=text) for text in label.check[language])
     return fill(
-        '<section class="fl-checks"><h4>{check}</h4><ol lang="{l}">{items}</ol>'
-        '<h4>{look_alikes}</h4><p lang="{l}">{names}</p></section>',
+        '<section class="fl-checks"><{h}>{check}</{h}><ol lang="{l}">{items}</ol>'
+        '<{h}>{look_alikes}</{h}><p lang="{l}">{names}</p></section>',
+        h=heading,
         check=words.check,
         look_alikes=words.look_alikes,
         items=items,
@@ -193,30 +207,40 @@ def checks(label: Label, language: str, words: Words = ENGLISH) -> Markup:
     )
 
 
-def law(label: Label, checked: date, words: Words = ENGLISH) -> Markup:
+def law(label: Label, checked: date, words: Words = ENGLISH, heading: str = "h4") -> Markup:
     """The listings of a label, each with its source and date; what was not read is marked."""
     return fill(
-        '<section class="fl-law"><h4>{law}</h4><ul>{rows}</ul><p class="fl-small">{checked}</p>'
+        '<section class="fl-law"><{h}>{law}</{h}><ul>{rows}</ul><p class="fl-small">{checked}</p>'
         "</section>",
+        h=heading,
         law=words.law,
         rows=join(_listing(listing, words) for listing in label.listings),
-        checked=words.checked.format(date=checked.isoformat()),
+        checked=words.checked.format(date=words.written(checked)),
     )
 
 
 def _listing(listing: Listing, words: Words) -> Markup:
-    note = fill('<span class="fl-note">{note}</span>', note=listing.note) if listing.note else ""
+    note = _foreign('<span class="fl-note"{lang}>{text}</span>', listing.note, words)
     return fill(
         "<li><b><i>{taxon}</i></b> {cites} {annex}{note}"
         '<span class="fl-small">{source}, {as_of} {date}</span></li>',
         taxon=listing.taxon,
         cites=_fact(words.appendix, listing.cites, listing.cites_verified, words),
         annex=_fact(words.annex, listing.eu_annex, listing.eu_verified, words),
-        note=note or Markup(),
-        source=listing.source,
+        note=note,
+        source=_foreign("<span{lang}>{text}</span>", listing.source, words),
         as_of=words.as_of,
-        date=listing.as_of.isoformat(),
+        date=words.written(listing.as_of),
     )
+
+
+def _foreign(template: str, english: str, words: Words) -> Markup:
+    """A text that the label list has in English alone, translated if the words know it."""
+    if not english:
+        return Markup()
+    known = words.notes.get(english)
+    lang = Markup("" if known else ' lang="en"')
+    return fill(template, lang=lang, text=known or english)
 
 
 def _fact(name: str, value: str, verified: bool, words: Words) -> Markup:

@@ -1,0 +1,53 @@
+// What gradio has no component for: paste anywhere, the camera, and words for screen readers.
+// Every way of adding a photo ends at the file field, as if it had been chosen there.
+() => {
+  const add = (files) => {
+    const panel = document.querySelector('#fl-files');
+    const field = panel?.querySelector('input[type=file]');
+    if (!field || !files.length) return;
+    const moved = new DataTransfer();
+    for (const file of files) moved.items.add(file);
+    field.files = moved.files;
+    field.dispatchEvent(new Event('change', { bubbles: true }));
+  };
+  const stamp = () => new Date().toISOString().slice(0, 19).replaceAll(':', '-');
+
+  document.addEventListener('paste', (event) => {
+    if (event.target.closest('input, textarea')) return;
+    const pasted = [...(event.clipboardData?.files ?? [])];
+    const named = pasted.map((file, n) =>
+      file.name === 'image.png' ? new File([file], `pasted ${stamp()} ${n + 1}.png`, { type: file.type }) : file);
+    if (named.length) { event.preventDefault(); add(named); }
+  });
+
+  let stream = null;
+  const stop = () => { stream?.getTracks().forEach((track) => track.stop()); stream = null; };
+  document.addEventListener('click', async (event) => {
+    const dialog = document.getElementById('fl-camera-window');
+    const video = dialog?.querySelector('video');
+    const adder = event.target.closest('[data-adds]')?.dataset.adds;
+    if (adder) document.querySelector(`#${adder} input[type=file]`)?.click();
+    else if (event.target.closest('#fl-camera')) {
+      dialog.showModal();
+      try {
+        stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment', width: { ideal: 1920 } } });
+        video.srcObject = stream;
+      } catch { /* refused, or there is none */ }
+      dialog.querySelector('p').hidden = Boolean(stream);
+      dialog.querySelector('.fl-take').hidden = video.hidden = !stream;
+    } else if (event.target.closest('.fl-take') && video.videoWidth) {
+      const canvas = document.createElement('canvas');
+      canvas.width = video.videoWidth; canvas.height = video.videoHeight;
+      canvas.getContext('2d').drawImage(video, 0, 0);
+      canvas.toBlob((blob) => {
+        add([new File([blob], `camera ${stamp()}.jpg`, { type: 'image/jpeg' })]);
+        dialog.close();
+      }, 'image/jpeg', 0.95);
+    } else if (event.target.closest('.fl-close')) dialog.close();
+  });
+  document.addEventListener('close', (event) => { if (event.target.id === 'fl-camera-window') stop(); }, true);
+
+  // The answer is dark on white: so is the page.
+  document.body.classList.remove('dark');
+  document.getElementById('fl-first')?.setAttribute('aria-live', 'polite');
+}
