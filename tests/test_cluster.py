@@ -23,7 +23,8 @@ from faunalens.cluster.plan import Plan, make_plan, part_name, read_list, read_p
 from faunalens.cluster.scan import scan_on_cluster
 from faunalens.decide import policy
 from faunalens.errors import FailureKind, FileError, ModelError, UsageError
-from faunalens.inputs import Item, find_photos
+from faunalens.inputs import find_photos
+from faunalens.inputs_item import Item
 from faunalens.model import Model
 from faunalens.output import Form
 from faunalens.output_formats import read_file
@@ -90,7 +91,7 @@ def test_lists_hold_what_items_say(tmp_path: Path) -> None:
     assert [plan.rows(number) for number in range(3)] == [3, 3, 1]
     assert read_plan(tmp_path) == plan
     assert [item for number in range(3) for item in read_list(tmp_path, number)] == items
-    with pytest.raises(UsageError, match="not members of an archive"):
+    with pytest.raises(UsageError, match="members of an archive"):
         make_plan(tmp_path, [Item("x.tar/a.jpg", b"data")], 3)
     assert read_plan(tmp_path) is None, "an unfinished plan is none"
     with pytest.raises(FileError, match="do all machines see this folder"):

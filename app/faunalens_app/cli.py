@@ -37,13 +37,20 @@ from faunalens_app import text
 @click.option(
     "--open/--no-open", "open_browser", default=True, show_default=True, help="Open the browser."
 )
-def serve(host: str, port: int, model_path: Path | None, open_browser: bool) -> None:
+@click.option("--api", is_flag=True, help="No page: the HTTP API for other programs, /docs tells.")
+def serve(host: str, port: int, model_path: Path | None, open_browser: bool, api: bool) -> None:
     """Judge photos in the browser, on this computer alone.
 
-    Needs the extra: pip install 'faunalens[app]'.
+    Needs the extra: pip install 'faunalens[app]', or 'faunalens[api]' for --api.
     """
     if not is_loopback(host):
         raise click.BadParameter(text.NOT_LOOPBACK.format(host=host), param_hint="--host")
+    if api:
+        from faunalens_app.http.server import serve_api
+
+        with _listen(host, port) as listener:
+            serve_api(listener, model_path)
+        return
     # The server ends on this signal and then passes it on; the uploads are still to be deleted.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with (

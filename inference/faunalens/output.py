@@ -110,6 +110,20 @@ def open_output(
         raise FileError(f"cannot write {out}: {error.strerror}") from error
 
 
+def read_results(path: Path) -> Iterator[Record]:
+    """Records of a results file or folder of any format, in order.
+
+    Raises:
+        FileError: Unreadable, or not results of `faunalens scan`.
+    """
+    if not path.is_dir():
+        return read_file(path)
+    manifest = Manifest.read(path / MANIFEST)
+    if manifest is None:
+        raise FileError(f"{path} has no {MANIFEST}; expected a folder that `faunalens scan` wrote")
+    return chain.from_iterable(read_file(path / part["name"]) for part in manifest.parts)
+
+
 class _Stdout(Output):
     def __init__(self, form: Form) -> None:
         names = columns(form.labels, form.carried, embedding=form.embedding)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from faunalens.cluster.plan import LISTS, Plan, make_plan, part_name, read_plan
 from faunalens.errors import FileError, UsageError
-from faunalens.inputs import Item
+from faunalens.inputs_item import Item
 from faunalens.output import LOCK, MANIFEST, Form
 from faunalens.output_formats import is_folder
 from faunalens.output_journal import lock

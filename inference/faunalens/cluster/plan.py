@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from faunalens.errors import FailureKind, FileError, UsageError
-from faunalens.inputs import Item
+from faunalens.inputs_item import Item
 from faunalens.record import Failure
 
 LISTS = "_lists"
@@ -115,10 +115,10 @@ def _list_file(out: Path, number: int) -> Path:
 
 
 def _line(item: Item) -> str:
-    if item.data is not None:
+    if item.data is not None or item.load is not None:
         raise UsageError(
             f"{item.source}: with --engine ray photos must be files that every machine can read, "
-            "not members of an archive; unpack it first"
+            "not URLs or members of an archive; fetch or unpack them first"
         )
     failure = item.failure and {"kind": str(item.failure.kind), "message": item.failure.message}
     raw = {"source": item.source, "ad": item.ad, "columns": item.columns, "failure": failure}

@@ -15,7 +15,7 @@ from faunalens.cluster.part import Job
 from faunalens.cluster.plan import part_name
 from faunalens.cluster.run import Done, judge_parts
 from faunalens.errors import UsageError
-from faunalens.inputs import Item
+from faunalens.inputs_item import Item
 from faunalens.model import Model
 from faunalens.output import Form
 from faunalens.output_formats import pyarrow
