@@ -121,9 +121,11 @@ def fit_novelty(run: Path) -> dict[str, Any]:
 
     unseen = np.full(len(photo), np.nan)
     for fold in sorted(set(sources.tolist())):
-        place = photo & (sources == fold)
-        unseen[place] = fitted(kinds, fold).score(data.features[place])
-    stretch = max(1.0, _limit(unseen[photo]))
+        away, place = sources != fold, photo & (sources == fold)
+        if (train & away).any() and (val & away).any():  # a single source leaves none to learn from
+            unseen[place] = fitted(kinds, fold).score(data.features[place])
+    judged = ~np.isnan(unseen)
+    stretch = max(1.0, _limit(unseen[judged])) if judged.any() else 1.0
     final = fitted(kinds).scaled(data.features[val], stretch)
     asked, grey_asked = _asked(data, test)
     of_test = final.score(data.features[test])
@@ -131,8 +133,9 @@ def fit_novelty(run: Path) -> dict[str, Any]:
         "held-out photos": int(test.sum()),
         "novel of held-out photos": _share(of_test >= 1),
         "novel of their greyscale versions": _share(final.score(grey_asked) >= 1),
-        "novel of photos of unseen sources": _share(unseen[photo] >= stretch),
-        "by label, unseen sources": _by_label(data.rows, unseen >= stretch, photo),
+        "photos of unseen sources": int(judged.sum()),
+        "novel of photos of unseen sources": _share(unseen[judged] >= stretch),
+        "by label, unseen sources": _by_label(data.rows, unseen >= stretch, judged),
         "strange": {
             kind: {
                 **_figures(final, of_test, features),
@@ -182,7 +185,8 @@ def table(report: dict[str, Any]) -> str:
     lines = [
         f"called novel: {report['novel of held-out photos']:.2%} of {report['held-out photos']} "
         f"held-out photos, {report['novel of their greyscale versions']:.2%} of greyscale ones, "
-        f"{report['novel of photos of unseen sources']:.2%} of photos of unseen sources",
+        f"{report['novel of photos of unseen sources']:.2%} of "
+        f"{report['photos of unseen sources']} photos of unseen sources",
         "by label (unseen sources): "
         + ", ".join(f"{k} {v:.1%}" for k, v in report["by label, unseen sources"].items()),
     ]
@@ -271,10 +275,10 @@ def _alerts(run: Path, data: Finished, one: Novelty, features: Floats) -> dict[s
     return {"alert_without": _share(alert), "alert": _share(alert & (one.score(features) < 1))}
 
 
-def _by_label(rows: list[Row], novel: Any, photo: Any) -> dict[str, float]:
+def _by_label(rows: list[Row], novel: Any, judged: Any) -> dict[str, float]:
     found = {}
     for label in sorted({label for row in rows for label in row.labels}):
-        mask = photo & np.array([label in row.labels for row in rows])
+        mask = judged & np.array([label in row.labels for row in rows])
         if mask.any():
             found[label] = _share(novel[mask])
     return found
