@@ -233,6 +233,18 @@ def test_without_the_extra(package: str, scanned: Any, run: Any, monkeypatch: An
     assert done.exit_code == 1 and "pip install 'faunalens[link]'" in done.stderr
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_other_forms_of_results(kind: str, scanned: Any, run: Any, tmp_path: Path) -> None:
+    photos = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    scanned({"a": picture(1), "b": picture(1).resize((120, 90)), "c": picture(2)})
+    out = tmp_path / (f"r.{kind}" if kind == "csv" else "parts")
+    options = ["--out", str(out), "--format", kind, "--embeddings", "--workers", "0", "--quiet"]
+    done = CliRunner().invoke(main, ["scan", *map(str, photos), *options, "--part-rows", "1"])
+    assert done.exit_code == 0, done.output
+    assert "1 clusters of 2 photos" in run("link", out).stdout
+    assert (tmp_path / f"{out.stem}.clusters.csv").is_file()
+
+
 # ------------------------------------------------------------------------------------- similar
 
 
