@@ -5,14 +5,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from faunalens.decisions import Choice, OfficerDecision
+from faunalens.decisions import NOTHING, Choice, OfficerDecision
 from faunalens_data.row import Row
 
 SOURCE = "officers"
 """The source of these rows: one of its own, so that the honest test can hold it out."""
-
-NOTHING = "nothing"
-"""`other_label` of a photo that shows nothing protected."""
 
 
 class Taken(NamedTuple):

@@ -123,6 +123,8 @@ class OfficerDecision:
 
 MAX_NOTE = 4000
 MAX_NAME = 200
+NOTHING = "nothing"
+"""`other_label` of a photo that shows nothing protected."""
 
 _TYPES: dict[str, Any] = {
     "id": sql.String(32),
