@@ -141,6 +141,7 @@ def _table(rows: Iterable[tuple[str, Counter[Choice]]], say: Catalogue) -> Marku
 def plot(counted: Agreement, bench: Bench, say: Catalogue) -> Markup:
     """Agreement week by week as SVG; lines differ by dash and mark, not by colour alone."""
     from matplotlib import rc_context
+    from matplotlib.dates import date2num
     from matplotlib.figure import Figure
 
     most = sorted(counted.labels, key=lambda key: -counted.labels[key].total())[:_LINES]
@@ -157,15 +158,15 @@ def plot(counted: Agreement, bench: Bench, say: Catalogue) -> Markup:
                 linestyle=_DASHES[number],
                 marker=_MARKS[number],
                 linewidth=2.5 if key is None else 1.5,
+                markersize=9 if key is None else 5,
                 label=say("agree.all") if key is None else label_name(key, bench, say),
             )
     axes.set_ylim(-4, 104)
     axes.set_ylabel(f"{say('agree.share')} (%)")
     axes.set_title(say("agree.plot"), fontsize=11)
-    axes.set_xticks(weeks[:: max(1, len(weeks) // 8)])
-    axes.set_xticklabels(
-        [week.strftime("%d.%m.%y") for week in weeks[:: max(1, len(weeks) // 8)]], fontsize=9
-    )
+    marked = weeks[:: max(1, len(weeks) // 8)]
+    days = [week.strftime("%d.%m.%y") for week in marked]
+    axes.set_xticks(date2num(marked), days, fontsize=9)
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9, frameon=False)
     buffer = io.StringIO()

@@ -26,7 +26,7 @@ MOST = 100
 def publish(bench: Bench, say: Catalogue, desk: Desk) -> None:
     """Add the functions to the `gr.Blocks` at hand."""
 
-    def check(photos: list[dict]) -> list[dict]:  # type: ignore[type-arg]
+    def check(photos: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Judge photos; one dictionary for each, in order."""
         uploads = taken(photos, say)
         judged = bench.classifier.classify_batch(
@@ -38,8 +38,13 @@ def publish(bench: Bench, say: Catalogue, desk: Desk) -> None:
         ]
 
     def decide(
-        photo: dict, choice: str, other_label: str, note: str, officer: str, request: gr.Request
-    ) -> dict:  # type: ignore[type-arg]
+        photo: dict[str, Any],
+        choice: str,
+        other_label: str,
+        note: str,
+        officer: str,
+        request: gr.Request,
+    ) -> dict[str, Any]:
         """Save a decision about a photo: `confirmed`, `rejected`, `unsure`, or `other` with the id
         of the label it shows, or `nothing`.
         """
@@ -51,8 +56,13 @@ def publish(bench: Bench, say: Catalogue, desk: Desk) -> None:
         return decision.to_dict()
 
     def case_record(
-        photo: dict, choice: str, other_label: str, note: str, officer: str, request: gr.Request
-    ) -> tuple[dict, dict]:  # type: ignore[type-arg]
+        photo: dict[str, Any],
+        choice: str,
+        other_label: str,
+        note: str,
+        officer: str,
+        request: gr.Request,
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The case record of a photo, as PDF and JSON; with `choice` empty, without a decision."""
         seen, name = one_of(photo), named(officer, request)
         decided = {}
@@ -64,7 +74,7 @@ def publish(bench: Bench, say: Catalogue, desk: Desk) -> None:
             raise gr.Error(say("evidence.gone"), print_exception=False)
         return FileData(path=files[0]).model_dump(), FileData(path=files[1]).model_dump()
 
-    def agreement() -> dict:  # type: ignore[type-arg]
+    def agreement() -> dict[str, Any]:
         """Per label that the model gave: decisions by choice."""
         try:
             return Agreement.of(desk.store.decisions()).to_dict()

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from fpdf import FPDF
+from fpdf.enums import WrapMode
 from PIL import Image
 
 from faunalens.decisions import Choice
@@ -123,18 +124,18 @@ def _photo(page: _Page, photo: dict[str, Any], say: Catalogue, bench: Bench) -> 
         facts = "; ".join(f"{key}: {value}" for key, value in photo["exif"].items())
         rows.append((say("case.exif"), facts))
     if label is not None and record["verdict"] in ("alert", "review"):
-        words = say.words
+        law = say.words
         for listing in label.listings:
-            doubt = f" ({words.not_verified})"
-            cites = words.not_listed if listing.cites == "not listed" else listing.cites
-            annex = words.not_listed if listing.eu_annex == "not listed" else listing.eu_annex
+            doubt = f" ({law.not_verified})"
+            cites = law.not_listed if listing.cites == "not listed" else listing.cites
+            annex = law.not_listed if listing.eu_annex == "not listed" else listing.eu_annex
             rows.append(
                 (
-                    words.law,
-                    f"{listing.taxon}: {words.appendix} {cites}"
-                    f"{'' if listing.cites_verified else doubt}, {words.annex} {annex}"
-                    f"{'' if listing.eu_verified else doubt}; {words.as_of} "
-                    f"{words.written(listing.as_of)}",
+                    law.law,
+                    f"{listing.taxon}: {law.appendix} {cites}"
+                    f"{'' if listing.cites_verified else doubt}, {law.annex} {annex}"
+                    f"{'' if listing.eu_verified else doubt}; {law.as_of} "
+                    f"{law.written(listing.as_of)}",
                 )
             )
     _facts(page, rows)
@@ -184,7 +185,7 @@ def _pictures(page: _Page, photo: dict[str, Any], say: Catalogue) -> None:
 
 def _text(page: _Page, text: str, size: int, *, bold: bool = False) -> None:
     page.set_font(_FONT, "B" if bold else "", size)
-    page.multi_cell(0, size * 0.5, visible(text), new_x="LMARGIN", new_y="NEXT")
+    page.multi_cell(0, size * 0.5, visible(text), new_x="LMARGIN", new_y="NEXT", align="L")
 
 
 def _facts(page: _Page, rows: Iterable[tuple[str, str]]) -> None:
@@ -192,9 +193,10 @@ def _facts(page: _Page, rows: Iterable[tuple[str, str]]) -> None:
     for name, value in rows:
         page.set_font(_FONT, "B", 8)
         top, number = page.get_y(), page.page_no()
-        page.multi_cell(38, 4.4, name, new_x="RIGHT", new_y="TOP", align="L")
-        if page.page_no() != number:
-            top = page.get_y()
+        page.multi_cell(38, 4.4, name, new_x="LMARGIN", new_y="NEXT", align="L")
+        below = page.get_y()
+        if page.page_no() != number:  # the name went to the next page, and its value with it
+            top, number = page.t_margin, page.page_no()
         page.set_xy(60, top)
         page.set_font(_FONT, "", 8)
         page.multi_cell(
@@ -204,6 +206,8 @@ def _facts(page: _Page, rows: Iterable[tuple[str, str]]) -> None:
             new_x="LMARGIN",
             new_y="NEXT",
             align="L",
-            wrapmode="CHAR" if len(value.split()) < 2 else "WORD",
+            wrapmode=WrapMode.CHAR if len(value.split()) < 2 else WrapMode.WORD,
         )
+        if page.page_no() == number:
+            page.set_y(max(below, page.get_y()))
         page.ln(0.8)

@@ -122,18 +122,13 @@ class DecidingPanel:
         elif len(note) > MAX_NOTE or len(name) > MAX_NAME:
             refusal = say("decide.too_long", note=MAX_NOTE, name=MAX_NAME)
         if refusal is not None or one is None:
-            return _told(refusal or "", bad=True), waiting, gr.skip(), decided
+            return told(refusal or "", bad=True), waiting, gr.skip(), decided
         decision = decide(one, str(choice), other, note, name, say)
-        self._keep(one)
+        if problem := self._desk.try_to_keep(one):
+            gr.Warning(problem)
         left = self._desk.save([*read_waiting(waiting), decision])
         decided = {**decided, decision.sha256: decision}
         return (*self._after(left, decision), decided)
-
-    def _keep(self, one: Seen) -> None:
-        try:
-            self._desk.keep_photo(one)
-        except OSError as error:  # a full disk must not cost the decision
-            gr.Warning(str(error.strerror or error))
 
     def _again(self, waiting: str) -> tuple[object, ...]:
         return self._after(self._desk.save(read_waiting(waiting)), None)
@@ -148,8 +143,7 @@ class DecidingPanel:
         elif decision is not None:
             words = say(f"decide.{decision.choice}")
             text = say("decide.saved", choice=words, time=say.time(decision.at.astimezone()))
-        kept = json.dumps([one.to_dict() for one in left])
-        return _told(text, bad=bool(left)), kept, gr.Button(visible=bool(left))
+        return told(text, bad=bool(left)), waiting_text(left), gr.Button(visible=bool(left))
 
     def _record(
         self,
@@ -170,9 +164,9 @@ class DecidingPanel:
         elif not name:
             refusal = say("decide.first_name")
         if refusal is not None:
-            return _told(refusal, bad=True), gr.File(visible=False)
+            return told(refusal, bad=True), gr.File(visible=False)
         text, files = issue_case(chosen, decided, name, self._bench, say, self._desk)
-        return _told(text, bad=not files or bool(text)), gr.File(files, visible=bool(files))
+        return told(text, bad=not files or bool(text)), gr.File(files, visible=bool(files))
 
 
 def decide(
@@ -225,6 +219,11 @@ def photo_at(seen: list[Seen], shown: str | None) -> Seen | None:
     return seen[place] if 0 <= place < len(seen) else None
 
 
+def waiting_text(decisions: list[OfficerDecision]) -> str:
+    """Decisions that could not be saved, for the page to keep."""
+    return json.dumps([one.to_dict() for one in decisions])
+
+
 def read_waiting(text: str) -> list[OfficerDecision]:
     """Decisions that the page keeps; what is none of ours is left out."""
     found = []
@@ -240,7 +239,8 @@ def read_waiting(text: str) -> list[OfficerDecision]:
     return found
 
 
-def _told(text: str, *, bad: bool) -> str:
+def told(text: str, *, bad: bool) -> str:
+    """A sentence for the officer, which screen readers say."""
     if not text:
         return ""
     kind = "fl-refused" if bad else "fl-done"

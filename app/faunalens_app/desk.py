@@ -39,6 +39,14 @@ class Desk:
                 return waiting[done:]
         return []
 
+    def try_to_keep(self, seen: Seen) -> str:
+        """Keep a copy as `keep_photo` does; a full disk costs the copy, and gives a sentence."""
+        try:
+            self.keep_photo(seen)
+        except OSError as error:
+            return str(error.strerror or error)
+        return ""
+
     def keep_photo(self, seen: Seen) -> None:
         """Keep a copy of the photo, under its SHA-256, if the operator wants that."""
         if self.keep is None or seen.path is None or seen.record.sha256 is None:

@@ -17,6 +17,7 @@ from faunalens_app.check import CheckScreen
 from faunalens_app.deciding import DecidingPanel
 from faunalens_app.desk import Desk
 from faunalens_app.guard import Door, Guard
+from faunalens_app.many import ManyScreen
 from faunalens_app.seen import Bench
 from faunalens_app.uploads import take_uploads_only
 
@@ -55,6 +56,8 @@ def build(classifier: Classifier, language: str, settings: Settings) -> gr.Block
             with gr.Tab(say("tab.check"), id="check"):
                 check = CheckScreen(bench, say, privacy)
                 DecidingPanel(bench, say, settings.desk, check.seen, check.shown)
+            with gr.Tab(say("tab.many"), id="many"):
+                ManyScreen(bench, say, settings.desk)
             with gr.Tab(say("tab.decisions"), id="decisions") as tab:
                 AgreementScreen(bench, say, settings.desk, tab)
         publish(bench, say, settings.desk)
