@@ -123,6 +123,8 @@ def before_each(folder: Path, out: Path, expected: list[dict[str, Any]]) -> None
             again = ended(child(words(folder, out, workers=0, resume=True)))
             if again != 3:
                 sys.exit(f"{out.name}: killed at step {step}, resuming gave exit code {again}")
+        else:
+            assert code == 3, code
         compare(out, expected)
     print(f"{out.name}: killed before each of {step - 1} steps, results equal", flush=True)
 

@@ -21,7 +21,7 @@ import faunalens.pipeline
 from faunalens.batch import judge_items
 from faunalens.batch_worker import Settings
 from faunalens.decide import policy
-from faunalens.inputs import Item
+from faunalens.inputs_item import Item
 from faunalens.model import Model
 
 real = faunalens.pipeline.decode

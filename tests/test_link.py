@@ -20,8 +20,8 @@ from faunalens.errors import FileError, MissingExtraError
 from faunalens.linking import search
 from faunalens.linking.clusters import STOCK, Cluster, Member, join, shared, ties
 from faunalens.linking.fingerprint import Fingerprint, Fingerprinter
-from faunalens.linking.match import are_copies
-from faunalens.linking.search import Neighbours, Pairs
+from faunalens.linking.match import Pairs, are_copies
+from faunalens.linking.search import Neighbours
 from faunalens.linking.store import Store
 from faunalens.model import Model
 from faunalens.pipeline import Classifier

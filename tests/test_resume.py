@@ -246,8 +246,8 @@ def test_a_photo_that_vanishes_has_a_record(
 
     listed = inputs._walk
 
-    def vanishing(folder: str) -> Any:
-        for path in listed(folder):
+    def vanishing(folder: str, archives: bool) -> Any:
+        for path in listed(folder, archives):
             if path.endswith("06.png"):
                 os.unlink(path)
             yield path

@@ -62,6 +62,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--open/--no-open", "open_browser", default=True, show_default=True, help="Open the browser."
 )
+@click.option("--api", is_flag=True, help="No page: the HTTP API for other programs, /docs tells.")
 def serve(
     host: str,
     port: int,
@@ -75,10 +76,11 @@ def serve(
     keep_minutes: float,
     model_path: Path | None,
     open_browser: bool,
+    api: bool,
 ) -> None:
     """Judge photos in the browser; nothing is sent to other machines.
 
-    Needs the extra: pip install 'faunalens[app]'.
+    Needs the extra: pip install 'faunalens[app]', or 'faunalens[api]' for --api.
     """
     if auth is not None and no_auth:
         raise click.UsageError("--auth and --no-auth exclude each other")
@@ -86,6 +88,14 @@ def serve(
         raise click.BadParameter(text.NOT_LOOPBACK.format(host=host), param_hint="--host")
     if root_path and not re.fullmatch(r"(/[\w.~-]+)+", root_path):
         raise click.BadParameter(text.ROOT_PATH.format(path=root_path), param_hint="--root-path")
+    if api:
+        if auth is not None:
+            raise click.UsageError(text.NO_API_AUTH)
+        from faunalens_app.http.server import serve_api
+
+        with _listen(host, port) as listener:
+            serve_api(listener, model_path)
+        return
     # The server ends on this signal and then passes it on; the uploads are still to be deleted.
     signal.signal(signal.SIGTERM, _leave)
     with (

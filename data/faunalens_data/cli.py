@@ -36,7 +36,8 @@ def _overrides(command: _Command) -> _Command:
     return click.option(
         "--overrides",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Corrections to apply first: sha256,action,labels,negative_kind,reason.",
+        help="Corrections to apply first: sha256,action,labels,negative_kind,reason. "
+        "A file with that line alone applies none.  [default: those of the package]",
     )(command)
 
 
@@ -220,12 +221,13 @@ def card(
 
 def _load(path: Path, images: Path | None, overrides: Path | None) -> "DataSet":
     from faunalens_data.manifest import DataSet, apply_overrides, load_rows
+    from faunalens_data.overrides import SHIPPED_OVERRIDES
 
+    overrides = overrides or SHIPPED_OVERRIDES
     rows, folder = load_rows(path, images=images, progress=True)
-    if overrides is not None:
-        rows = apply_overrides(rows, overrides)
-        if not rows:
-            raise FaunalensError(f"{overrides} drops every picture; nothing is left to work on")
+    rows = apply_overrides(rows, overrides)
+    if not rows:
+        raise FaunalensError(f"{overrides} drops every picture; nothing is left to work on")
     return DataSet(rows, folder)
 
 

@@ -1,6 +1,7 @@
 """Corrections by hash: pictures to drop or to relabel, kept apart from the manifest they mend.
 
-The file holds hashes and words only, so it can be published although the pictures cannot.
+The file holds hashes and words only, so it can be published although the pictures cannot. The one
+of the package, overrides.csv, is what `faunalens-data` applies unless it is told another.
 """
 
 from collections.abc import Iterable

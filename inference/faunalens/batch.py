@@ -6,10 +6,10 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from faunalens.batch_pool import Judged, Note, Pool
+from faunalens.batch_pool import Judged, Note, Pool, known
 from faunalens.batch_worker import Settings, judge
 from faunalens.decide import Policy, policy
-from faunalens.inputs import Item
+from faunalens.inputs_item import Item
 from faunalens.model import Model
 from faunalens.pipeline import Classifier
 from faunalens.record import Record
@@ -92,12 +92,10 @@ def judge_items(
 
 
 def _here(items: Iterator[Item], classifier: Classifier, settings: Settings) -> Iterator[Judged]:
+    identity = classifier.model.identity
     while chunk := list(islice(items, _CHUNK)):
-        good = [(item.source, item.data) for item in chunk if item.failure is None]
-        judged = iter(zip(*judge(classifier, settings, good), strict=True)) if good else iter(())
-        for item in chunk:
-            if item.failure is None:
-                yield Judged(*next(judged))
-            else:
-                identity = classifier.model.identity
-                yield Judged(Record(item.source, identity, failure=item.failure), 0.0)
+        ready = [known(item, identity) for item in chunk]
+        todo = [(i.source, i.data) for i, one in zip(chunk, ready, strict=True) if one is None]
+        judged = iter(zip(*judge(classifier, settings, todo), strict=True)) if todo else iter(())
+        for one in ready:
+            yield Judged(*next(judged)) if one is None else one

@@ -17,7 +17,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing.connection import Connection, wait
@@ -26,7 +26,7 @@ from typing import Any
 
 from faunalens.batch_worker import Settings, work
 from faunalens.errors import FailureKind, FaunalensError
-from faunalens.inputs import Item
+from faunalens.inputs_item import Item
 from faunalens.record import Failure, Record
 
 # Photos per task: enough that sending the task costs nothing beside it, few enough that records
@@ -46,6 +46,25 @@ class Judged:
 
     record: Record
     seconds: float
+
+
+def known(item: Item, model: Mapping[str, str]) -> Judged | None:
+    """The record of an item that needs no judging; None if it does."""
+    failure = item.failure
+    if item.duplicate_of is not None:
+        # Stands if the first of these files could not be judged either.
+        message = f"the same file as {item.duplicate_of}, which could not be judged"
+        failure = Failure(FailureKind.INTERNAL, message)
+    if failure is None:
+        return None
+    record = Record(
+        source=item.source,
+        model=model,
+        sha256=item.sha256,
+        failure=failure,
+        duplicate_of=item.duplicate_of,
+    )
+    return Judged(record, 0.0)
 
 
 Note = Callable[[str, dict[str, Any]], None]
@@ -149,12 +168,7 @@ class Pool:
             self._check_time()
 
     def _task(self, items: list[Item]) -> _Task:
-        judged = [
-            Judged(Record(source=item.source, model=self._model, failure=item.failure), 0.0)
-            if item.failure
-            else None
-            for item in items
-        ]
+        judged = [known(item, self._model) for item in items]
         return _Task(items, list(judged), [0] * len(items))
 
     def _idle(self) -> bool:

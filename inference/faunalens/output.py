@@ -24,8 +24,8 @@ from faunalens.output_manifest import Manifest, replace
 from faunalens.record import Record
 
 # Readers of folders of Parquet (pyarrow, Spark) pass over names with an underscore.
-_LOCK = "_lock"
-_MANIFEST = "_manifest.json"
+LOCK = "_lock"
+MANIFEST = "_manifest.json"
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,20 @@ def open_output(
         return kind(out, form, overwrite=overwrite, resume=resume, part_rows=part_rows)
     except OSError as error:
         raise FileError(f"cannot write {out}: {error.strerror}") from error
+
+
+def read_results(path: Path) -> Iterator[Record]:
+    """Records of a results file or folder of any format, in order.
+
+    Raises:
+        FileError: Unreadable, or not results of `faunalens scan`.
+    """
+    if not path.is_dir():
+        return read_file(path)
+    manifest = Manifest.read(path / MANIFEST)
+    if manifest is None:
+        raise FileError(f"{path} has no {MANIFEST}; expected a folder that `faunalens scan` wrote")
+    return chain.from_iterable(read_file(path / part["name"]) for part in manifest.parts)
 
 
 class _Stdout(Output):
@@ -288,8 +302,8 @@ class _Folder(_Stored):
         super().__init__(out, form)
         self._part_rows = part_rows
         out.mkdir(exist_ok=True)
-        held = {path.name for path in out.iterdir()} - {_LOCK, _MANIFEST + ".tmp"}
-        self._lock = lock(out / _LOCK)
+        held = {path.name for path in out.iterdir()} - {LOCK, MANIFEST + ".tmp"}
+        self._lock = lock(out / LOCK)
         try:
             self._open(held, overwrite=overwrite, resume=resume)
         except BaseException:
@@ -329,11 +343,11 @@ class _Folder(_Stored):
     def _unlock(self) -> None:
         with suppress(OSError):
             os.close(self._lock)
-            (self._out / _LOCK).unlink()
+            (self._out / LOCK).unlink()
 
     @property
     def _manifest_path(self) -> Path:
-        return self._out / _MANIFEST
+        return self._out / MANIFEST
 
     @property
     def _number(self) -> str:
@@ -344,7 +358,7 @@ class _Folder(_Stored):
         return self._out / f"_{self._number}.jsonl"
 
     def _clear(self) -> None:
-        for pattern in ("part-*", "_part-*", _MANIFEST + "*"):
+        for pattern in ("part-*", "_part-*", MANIFEST + "*"):
             for path in self._out.glob(pattern):
                 path.unlink()
 

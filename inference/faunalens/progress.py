@@ -30,20 +30,18 @@ class Progress:
     """Counts photos as they are judged; a context manager.
 
     Args:
+        counts: Gets the photos by verdict, those without one as `failed`.
         quiet: No bar and no summary.
         log: File that events are appended to as JSON lines, each with `time` (UTC) and `event`:
             `start`, `progress` (every 10 s), `photo_failed`, `photo_timeout`, `worker_died`,
             `fetch_retry`, `end`.
-        count: Counts what there is to do, in the background; None where that cannot be known.
 
     Raises:
         FileError: The log cannot be written.
     """
 
-    def __init__(
-        self, *, quiet: bool, log: Path | None, count: Callable[[], Iterable[object]] | None
-    ) -> None:
-        self.counts: Counter[str] = Counter()
+    def __init__(self, counts: Counter[str], *, quiet: bool, log: Path | None) -> None:
+        self.counts = counts
         self.before = 0
         self._quiet = quiet
         self._slowest: list[tuple[float, str]] = []
@@ -61,8 +59,6 @@ class Progress:
             unit=" photos", smoothing=0.05, disable=True if quiet else None, dynamic_ncols=True
         )
         self._stop = threading.Event()
-        if count is not None and (self._log or not self._bar.disable):
-            threading.Thread(target=self._count, args=(count,), daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
@@ -81,13 +77,23 @@ class Progress:
             with suppress(OSError):
                 self._log.close()
 
-    def _count(self, count: Callable[[], Iterable[object]]) -> None:
+    def count(self, items: Callable[[], Iterable[object] | None]) -> None:
+        """Count what there is to do, in the background, for the time that is left.
+
+        Args:
+            items: Gives them, or None if they cannot be known in advance.
+        """
+        if self._log or not self._bar.disable:
+            threading.Thread(target=self._count, args=(items,), daemon=True).start()
+
+    def _count(self, items: Callable[[], Iterable[object] | None]) -> None:
         total = 0
-        for _ in count():
-            total += 1
-            if self._stop.is_set():
-                return
-        self._bar.total = total
+        with suppress(Exception):  # the run itself meets it, and says so
+            for _ in items() or ():
+                total += 1
+                if self._stop.is_set():
+                    return
+        self._bar.total = total or None
         self._bar.refresh()
 
     def seen(self, record: Record) -> None:

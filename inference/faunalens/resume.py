@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from faunalens.flat import text
-from faunalens.inputs import Item
+from faunalens.inputs_item import Item
 from faunalens.record import Record
 
 

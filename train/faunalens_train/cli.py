@@ -136,6 +136,31 @@ def operating_points(config: Path, model: Path | None, out: Path | None) -> None
     click.echo(write_figures(load_config(config), model, out))
 
 
+@main.command()
+@click.argument("folds", type=_RUN)
+@click.option("--out", type=_FOLDER, help="Folder to write to.  [default: FOLDS/suspects]")
+@click.option(
+    "--least",
+    type=click.IntRange(min=0),
+    default=128,
+    show_default=True,
+    help="Show so many at least, also if fewer are flagged.",
+)
+def suspects(folds: Path, out: Path | None, least: int) -> None:
+    """List pictures whose label the model of another fold contradicts.
+
+    FOLDS is a folder of crossval by group. What a look at the sheets proves wrong goes into an
+    override file (see `faunalens-data`); the sheets show the data set's pictures: never publish.
+    """
+    from faunalens_train.suspects import find_suspects, write_suspects
+
+    found, images = find_suspects(folds, least)
+    written = write_suspects(found, images, out or folds / "suspects")
+    click.echo(f"{sum(one.flagged for one in found)} pictures flagged, {len(found)} shown")
+    for path in written:
+        click.echo(f"wrote {path}", err=True)
+
+
 def _show(metrics: dict[str, Any]) -> None:
     from faunalens.labels import load_labels
     from faunalens_train.evaluate import table

@@ -1,31 +1,29 @@
 """`faunalens scan`: photos in, records out."""
 
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 
-from faunalens.batch import MEMORY_MB, TIME_LIMIT_S, judge_items
+from faunalens.batch import MEMORY_MB, TIME_LIMIT_S
 from faunalens.batch_worker import Settings
 from faunalens.cores import available_cores
 from faunalens.decide import Look, Policy, load_overrides, policy
-from faunalens.errors import FaunalensError, UsageError
-from faunalens.inputs import Item, find_photos
+from faunalens.errors import UsageError
+from faunalens.inputs import Inputs
+from faunalens.inputs_fetch import FetchOptions
+from faunalens.inputs_remote import Remote
+from faunalens.inputs_table import Columns
 from faunalens.model import Model
-from faunalens.output import Form, open_output
+from faunalens.output import Form, read_results
 from faunalens.output_formats import FORMATS, format_for
-from faunalens.progress import Progress
-from faunalens.resume import not_done
+from faunalens.rollup import by_ad as roll_up
+from faunalens.scan_here import first_of, scan_here, stoppable
 
 EXIT_SOME_FAILED = 3
-EXIT_STOPPED = 130  # as a shell says of a program ended by Ctrl-C
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -58,6 +56,19 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="Rows of a part, if --out is a folder.",
 )
+@click.option(
+    "--image-column",
+    help="Column of a table of adverts that holds the photos; by default the first of the usual "
+    "names.",
+)
+@click.option("--ad-column", help="Column that holds the advert's id.")
+@click.option(
+    "--by-ad",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File (.jsonl, .csv, .parquet) for one row per advert: its strongest verdict, the photo "
+    "that decided, the number of photos.",
+)
+@click.option("--dedupe", is_flag=True, help="Judge identical files once; all have their rows.")
 @click.option(
     "--embeddings", is_flag=True, help="Add the embedding of each photo (see SCANNING.md)."
 )
@@ -92,6 +103,25 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--model", "model_path", type=_FILE, help="Another model file than the one shipped.")
 @click.option(
+    "--per-host",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    help="Of photos named by URL: requests to one host at a time.",
+)
+@click.option(
+    "--fetch-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Seconds that fetching one photo may take, per try.",
+)
+@click.option(
+    "--allow-private",
+    is_flag=True,
+    help="Also fetch from addresses of this machine and its networks.",
+)
+@click.option(
     "--log",
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to append events to, as JSON lines: progress, failures, restarts of workers.",
@@ -104,6 +134,20 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--first-only", is_flag=True, help="Never ask the second, sharper model. Faster, finds less."
 )
+@click.option(
+    "--engine",
+    type=click.Choice(("local", "ray")),
+    default="local",
+    show_default=True,
+    help="Where photos are judged: here, or on a Ray cluster that sees photos and --out under the "
+    "same paths (see CLUSTER.md). Needs the extra [cluster].",
+)
+@click.option(
+    "--ray-address",
+    metavar="ADDRESS",
+    help="Of the cluster, such as auto or ray://head:10001; by default RAY_ADDRESS, or else one of "
+    "this machine's cores.",
+)
 @click.option("--quiet", is_flag=True, help="No progress and no summary on stderr.")
 def scan(
     paths: tuple[str, ...],
@@ -112,6 +156,10 @@ def scan(
     overwrite: bool,
     resume: bool,
     part_rows: int,
+    image_column: str | None,
+    ad_column: str | None,
+    by_ad: Path | None,
+    dedupe: bool,
     embeddings: bool,
     workers: int | None,
     photo_timeout: float,
@@ -121,10 +169,18 @@ def scan(
     model_path: Path | None,
     second_look: bool,
     first_only: bool,
+    per_host: int,
+    fetch_timeout: float,
+    allow_private: bool,
     log: Path | None,
+    engine: str,
+    ray_address: str | None,
     quiet: bool,
 ) -> None:
-    """Judge every photo in PATHS (folders, files, globs): one record each, in order.
+    """Judge every photo in PATHS: one record each, in order.
+
+    PATHS are folders, files, globs, tar and zip archives, tables of adverts (.csv, .jsonl,
+    .parquet), URLs, or - for a list of paths on standard input.
 
     A run that was stopped, in whatever way, goes on where it was with the same command and
     --resume. Exit code 3 says that all was done but some photos could not be judged; their records
@@ -134,9 +190,17 @@ def scan(
         raise UsageError("--resume and --overwrite contradict each other; use one of them")
     if resume and out is None:
         raise UsageError("--resume needs --out: what goes to stdout cannot be continued")
+    if by_ad is not None and (out is None or ad_column is None):
+        raise UsageError("--by-ad needs --out and --ad-column")
+    if by_ad is not None:
+        format_for(by_ad, None)
     if second_look and first_only:
         raise click.UsageError("give one of --second-look and --first-only")
-    kind = format_for(out, kind)
+    if engine == "ray" and dedupe:
+        raise click.UsageError("--dedupe needs --engine local")
+    if ray_address and engine != "ray":
+        raise click.UsageError("--ray-address needs --engine ray")
+    kind = kind or "parquet" if engine == "ray" else format_for(out, kind)
     model = Model(model_path)
     rules = policy(
         model.spec,
@@ -151,67 +215,58 @@ def scan(
         **_rules(rules),
         "format": kind,
         "embeddings": embeddings,
+        "image_column": image_column,
+        "ad_column": ad_column,
+        "dedupe": dedupe,
     }
-    form = Form(kind, model.spec.labels, options, embedding=embeddings)
     settings = Settings(model.path, rules, embeddings=embeddings, memory_mb=photo_memory)
-    items = _first((Item(path) for path in find_photos(paths)), paths)
-    with (
-        open_output(out, form, overwrite=overwrite, resume=resume, part_rows=part_rows) as output,
-        Progress(quiet=quiet, log=log, count=lambda: find_photos(paths)) as progress,
-        _stoppable(progress, resumable=out is not None),
-    ):
-        progress.note("start", {"paths": paths, "out": output.place, **options})
-        for one in judge_items(
-            not_done(items, output.done(), progress.seen),
-            model,
-            settings,
-            workers=available_cores() if workers is None else workers,
-            time_limit_s=photo_timeout,
-            note=progress.note,
-        ):
-            output.write(one.record)
-            progress.judged(one)
-        output.finish()
-    progress.say(progress.summary())
-    if out is not None:
-        progress.say([f"Results: {out}"])
-        if kind == "jsonl" and out.is_file():
-            progress.say([f"To look at the hits: faunalens report {out}"])
-    if progress.counts["failed"]:
+    form = Form(kind, model.spec.labels, options, embedding=embeddings)
+    columns = Columns(image_column, ad_column)
+    same: dict[str, Any] = {
+        "overwrite": overwrite,
+        "resume": resume,
+        "part_rows": part_rows,
+        "time_limit_s": photo_timeout,
+        "quiet": quiet,
+        "counts": (counts := Counter[str]()),
+    }
+    with stoppable(counts, quiet=quiet, resumable=out is not None):
+        if engine == "ray":
+            from faunalens.cluster.scan import scan_on_cluster
+
+            scan_on_cluster(
+                lambda: first_of(Inputs(columns, Remote()).find(paths), paths)[0],
+                out,
+                form,
+                model,
+                settings,
+                shipped=model_path is None,
+                address=ray_address,
+                workers=workers,
+                **same,
+            )
+        else:
+            scan_here(
+                paths,
+                out,
+                form,
+                model,
+                settings,
+                columns=columns,
+                fetch=FetchOptions(per_host, fetch_timeout, private=allow_private),
+                dedupe=dedupe,
+                workers=available_cores() if workers is None else workers,
+                log=log,
+                **same,
+            )
+        if by_ad is not None and out is not None:
+            adverts = roll_up(read_results(out), by_ad)
+            if not quiet:
+                click.echo(f"{adverts} adverts: {by_ad}", err=True)
+    if counts["failed"]:
         sys.exit(EXIT_SOME_FAILED)
 
 
 def _rules(rules: Policy) -> dict[str, Any]:
     raw = asdict(rules)
     return {name: raw[name] for name in ("look", "labels", "thresholds", "families")}
-
-
-def _first(items: Iterator[Item], paths: tuple[str, ...]) -> Iterator[Item]:
-    """The same photos, once it is sure that there is one."""
-    first = next(items, None)
-    if first is None:
-        raise FaunalensError(
-            f"no photos in {', '.join(paths)}; expected files such as .jpg, .png or .webp"
-        )
-    return chain([first], items)
-
-
-@contextmanager
-def _stoppable(progress: Progress, *, resumable: bool) -> Iterator[None]:
-    """Ctrl-C and a request to end (SIGTERM) stop cleanly, and say how to go on."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = None
-    if threading.current_thread() is threading.main_thread():
-        before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    except KeyboardInterrupt:
-        how = "; use the same command with --resume to go on" if resumable else ""
-        progress.say([f"\nStopped after {progress.counts.total()} photos{how}."])
-        sys.exit(EXIT_STOPPED)
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
