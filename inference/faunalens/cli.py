@@ -19,6 +19,7 @@ _COMMANDS = {
     "link": "Find the same photo in different adverts.",
     "similar": "Find where else one photo occurs.",
     "model": "Say what the model file says of itself.",
+    "bench": "Measure how fast this machine is, and say what suits it.",
     "export-kit": "Write all that a platform needs to run the model itself.",
 }
 # Package to the extra that brings it.

@@ -1,0 +1,1 @@
+"""`faunalens serve --api`: the HTTP API for other programs. It needs no gradio."""
