@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_inputs import GREY, RED, rows, run, write_table
+from test_inputs import GREY, RED, write_table
+from test_scan import rows, run
 
 from faunalens import inputs_fetch
 from faunalens.errors import PhotoError

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -13,17 +13,18 @@ from faunalens.errors import FileError, ModelError
 from faunalens.fragments import ENGLISH
 from faunalens.labels import LANGUAGES, LabelList, load_labels
 from faunalens.model import Model
+from faunalens.output import read_results
 from faunalens.pipeline import Classifier
-from faunalens.record import read_records
 from faunalens.report import ModelName, Summary, summarise, summary_lines
 from faunalens.report_hits import Hit, look_again, made_by
 from faunalens.report_page import Setting, check_target, render, write
+from faunalens.report_reuse import read_reuse
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("results", type=_FILE)
+@click.argument("results", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -51,6 +52,11 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=_FILE,
     help="The model file that made RESULTS, if it is not the one that ships.",
 )
+@click.option(
+    "--clusters",
+    type=_FILE,
+    help="CSV of `faunalens link`: hits then say where else their photo occurs.",
+)
 @click.option("--quiet", is_flag=True, help="No progress and no warnings on stderr.")
 @click.option("--overwrite", is_flag=True, help="Replace --out even if it is not a report.")
 def report(
@@ -60,30 +66,32 @@ def report(
     top: int,
     language: str,
     model_path: Path | None,
+    clusters: Path | None,
     quiet: bool,
     overwrite: bool,
 ) -> None:
-    """Summarise RESULTS (JSON lines of `faunalens scan`), and draw the hits on one HTML page.
+    """Summarise RESULTS (file or folder of `faunalens scan`), and draw the hits on one HTML page.
 
     The page shows each photo with the evidence marked, what the law says and what to check. It is
     one file that makes no request; it holds pictures of the hits, so treat it like them.
     """
-    if no_html and (out or model_path):
-        raise click.UsageError("--no-html makes no page: leave out --out and --model")
+    if no_html and (out or model_path or clusters):
+        raise click.UsageError("--no-html makes no page: leave out --out, --model and --clusters")
     labels = load_labels()
     page = out or results.with_suffix(".html")
     if not no_html:
         check_target(page, results, overwrite=overwrite)
-    summary = summarise(read_records(results), top=top)
+    reuse = read_reuse(clusters) if clusters else {}
+    summary = summarise(read_results(results), top=top)
     if not summary.photos:
-        raise FileError(f"no photos in {results}; expected JSON lines written by `faunalens scan`")
+        raise FileError(f"no photos in {results}; expected results of `faunalens scan`")
     # Piped into a file or another program, paths stay whole.
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for line in summary_lines(summary, labels, language, width=width, with_page=not no_html):
         click.echo(line)
     click.echo()
     if not no_html:
-        _write_page(summary, results, page, model_path, labels, language, quiet)
+        _write_page(summary, results, page, model_path, labels, language, reuse, quiet)
         click.echo(f"Page with all {len(summary.hits):,} hits shown here: {page}")
     click.echo(f"A hit is a lead, not proof. {ENGLISH.cannot_show}")
 
@@ -95,6 +103,7 @@ def _write_page(
     model_path: Path | None,
     labels: LabelList,
     language: str,
+    reuse: Mapping[str, str],
     quiet: bool,
 ) -> None:
     classifier: Classifier | None = None
@@ -131,5 +140,6 @@ def _write_page(
         labels=labels,
         language=language,
         warnings=tuple(warnings),
+        reuse=reuse,
     )
     write(render(summary, progress(), setting), page)
