@@ -15,7 +15,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from faunalens.errors import FailureKind, PhotoError
 
@@ -35,7 +35,21 @@ PHOTO_SUFFIXES = frozenset(
 # Decoders that a stranger's file may reach. Pillow knows some 40 more (PSD, FITS, EPS, which starts
 # Ghostscript ...); none occurs in adverts, and each is a way in. JPEG stands for MPO too.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-_DAMAGE = (OSError, EOFError, SyntaxError, ValueError, LookupError, TypeError, struct.error)
+_DAMAGE = (
+    OSError, EOFError, SyntaxError, ValueError, LookupError, TypeError, struct.error,
+    RuntimeError,  # what Pillow's AVIF decoder raises
+)  # fmt: skip
+_EXIF_KEPT = (
+    ExifTags.Base.DateTimeOriginal,
+    ExifTags.Base.OffsetTimeOriginal,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.Software,
+    ExifTags.Base.Artist,
+    ExifTags.Base.Copyright,
+    ExifTags.Base.ImageDescription,
+)
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
@@ -131,6 +145,9 @@ def decode(data: bytes, *, at_least_px: int | None = None) -> Photo:
                         f"photo has more than {MAX_PIXELS:,} pixels ({width} x {height}), which is "
                         "the limit; save it smaller",
                     )
+                # simplejpeg 1.9 gives the same pixels, in 1.0 ms instead of 1.3 (640 x 480) and 26
+                # instead of 29 (4000 x 3000): at most 8 % of what a photo costs with the network,
+                # too little for a second decoder with faults of its own.
                 if at_least_px is not None:
                     image.draft(None, (at_least_px, at_least_px))
                 image.load()
@@ -155,6 +172,33 @@ def decode(data: bytes, *, at_least_px: int | None = None) -> Photo:
     except MemoryError as error:
         raise PhotoError(FailureKind.TOO_LARGE, "not enough memory to decode it") from error
     return Photo(pixels, width, height)
+
+
+def exif_facts(data: bytes) -> dict[str, str]:
+    """What a photo's EXIF says of when, where and with what it was taken, by EXIF tag name.
+
+    `GPSLatitude` and `GPSLongitude` are decimal degrees, south and west negative. Nothing that
+    cannot be read is an error: the result is empty then.
+    """
+    facts: dict[str, str] = {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                exif = image.getexif()
+                values = {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
+                place = exif.get_ifd(ExifTags.IFD.GPSInfo)
+        for tag in _EXIF_KEPT:
+            if tag in values:
+                facts[tag.name] = str(values[tag]).strip(" \0")[:200]
+        for name, plus, degrees, half in (("GPSLatitude", "N", 2, 1), ("GPSLongitude", "E", 4, 3)):
+            if degrees in place:
+                d, m, s = (float(part) for part in place[degrees])
+                sign = 1 if place.get(half, plus) == plus else -1
+                facts[name] = f"{sign * (d + m / 60 + s / 3600):.6f}"
+    except Exception:  # damaged EXIF raises as many kinds of errors as there are damages
+        return facts
+    return facts
 
 
 def _turned(image: Image.Image) -> bool:
