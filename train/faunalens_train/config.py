@@ -154,7 +154,8 @@ class ThresholdConfig:
         alert_fpr, review_fpr: False-positive rates aimed for, per label.
         alert_floor, review_floor: Probabilities below which no verdict begins, however well the
             validation pictures separate: photos from elsewhere separate less well.
-        doubt_fpr: Share of negatives, per label, that the first model may ask the second about.
+        doubt_fpr: Share of negatives, per product label, that the first model may ask the second
+            about.
     """
 
     alert_fpr: float = 0.001

@@ -3,7 +3,7 @@
 All from the validation pictures, which trained neither.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ def fit_joint(
     families: Mapping[str, Sequence[str]],
     config: ThresholdConfig,
     *,
+    products: Collection[str],
     file: str = "second.onnx",
     sha256: str = "",
 ) -> SecondModel:
@@ -45,15 +46,18 @@ def fit_joint(
         labels: In model order.
         families: Family id to its label ids.
         config: Rates and floors of the thresholds, and the rate of doubt.
+        products: Labels that need a sharper look; of the others only what the first model would
+            show to a person is judged again.
         file, sha256: Of the second model's file.
     """
     nothing = (wanted == 0).all(axis=1)
     alone, _ = choose_thresholds(first, wanted, labels, families, config)
     doubt = {}
     for place, label in enumerate(labels):
-        often = threshold_at(first[nothing, place], config.doubt_fpr)
-        # Whatever the first would show to a person is judged again.
-        doubt[label] = float(np.floor(min(often, alone[label].review.probability) * 1e6) / 1e6)
+        limit = alone[label].review.probability
+        if label in products:
+            limit = min(limit, threshold_at(first[nothing, place], config.doubt_fpr))
+        doubt[label] = float(np.floor(limit * 1e6) / 1e6)
     dummy = Thresholds(Threshold(1.0, 0.5), Threshold(1.0, 0.5))
     joint = SecondModel(
         file=file,

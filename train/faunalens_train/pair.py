@@ -84,6 +84,7 @@ def load_pair(first: Path, second: Path, *, file: str = "second.onnx", sha256: s
         labels,
         family_members(),
         config.thresholds,
+        products=[label.id for label in load_labels().labels if label.kind == "product"],
         file=file,
         sha256=sha256,
     )
