@@ -13,7 +13,16 @@ import pytest
 from faunalens.pipeline import Classifier
 
 if TYPE_CHECKING:
+    from faunalens_app.desk import Desk
     from faunalens_app.web import Settings
+
+
+def default_desk(folder: Path) -> "Desk":
+    """Decisions in a SQLite file beside the uploads."""
+    from faunalens.decisions import Store
+    from faunalens_app.desk import Desk
+
+    return Desk(Store(f"sqlite:///{folder.parent / 'decisions.sqlite'}"))
 
 
 @contextmanager
@@ -31,7 +40,7 @@ def serving(
         listener = socket.create_server(("127.0.0.1", 0))
 
         async def make() -> Any:  # gradio makes an event loop, and leaves it, where none runs
-            return web.application(classifier, settings or web.Settings())
+            return web.application(classifier, settings or web.Settings(default_desk(uploads)))
 
         application = asyncio.run(make())
         running = uvicorn.Server(uvicorn.Config(application, log_level="warning"))

@@ -20,7 +20,7 @@ from test_scan import rows, run
 
 from faunalens import inputs_archive
 from faunalens.errors import PhotoError
-from faunalens.inputs_archive import photos_in, read_member
+from faunalens.inputs_archive import photos_in, reread
 from faunalens.inputs_item import Item
 
 
@@ -88,9 +88,9 @@ def test_archives_are_read_where_they_are(tmp_path: Path, tiny_model_path: Path,
         result = run("scan", what, "--model", tiny_model_path, "--workers", 0)
         assert outcomes(result) == {f"{path}::{key}": value for key, value in PHOTOS.items()}
     assert set(tmp_path.rglob("*")) == before, "something was unpacked"
-    assert read_member(f"{path}::../../etc/passwd.png") == GREY
+    assert reread(f"{path}::../../etc/passwd.png").data == GREY
     with pytest.raises(PhotoError, match="holds no"):
-        read_member(f"{path}::none.png")
+        reread(f"{path}::none.png")
 
 
 def test_a_webdataset_shard_carries_its_sidecars(tmp_path: Path, tiny_model_path: Path) -> None:
@@ -405,3 +405,16 @@ def test_paths_on_standard_input(tmp_path: Path, tiny_model_path: Path) -> None:
     )  # fmt: skip
     sources = [json.loads(line)["source"] for line in done.stdout.splitlines()]
     assert sources == ["b.png", "a ü.png", "sub/c.png", "none.png", "odd\udcff.png"], done.stderr
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r.parquet", "parts"])
+def test_report_reads_results_of_every_kind(
+    tmp_path: Path, tiny_model_path: Path, name: str
+) -> None:
+    archive, out = ARCHIVES["a.zip"](tmp_path / "a.zip"), tmp_path / name
+    run("scan", archive, "--model", tiny_model_path, "--workers", 0, "--out", out, "--quiet")
+    result = run("report", out, "--model", tiny_model_path)
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / name).with_suffix(".html").read_text(encoding="utf-8")
+    assert "a/red.png" in page
+    assert page.count("data:image/") >= 3  # its photos were found again, inside the archive

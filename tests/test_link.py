@@ -20,8 +20,8 @@ from faunalens.errors import FileError, MissingExtraError
 from faunalens.linking import search
 from faunalens.linking.clusters import STOCK, Cluster, Member, join, shared, ties
 from faunalens.linking.fingerprint import Fingerprint, Fingerprinter
-from faunalens.linking.match import are_copies
-from faunalens.linking.search import Neighbours, Pairs
+from faunalens.linking.match import Pairs, are_copies
+from faunalens.linking.search import Neighbours
 from faunalens.linking.store import Store
 from faunalens.model import Model
 from faunalens.pipeline import Classifier
@@ -231,6 +231,18 @@ def test_without_the_extra(package: str, scanned: Any, run: Any, monkeypatch: An
     monkeypatch.setitem(sys.modules, package, None)
     done = run("link", scanned({"a": picture(1)}))
     assert done.exit_code == 1 and "pip install 'faunalens[link]'" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_other_forms_of_results(kind: str, scanned: Any, run: Any, tmp_path: Path) -> None:
+    photos = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    scanned({"a": picture(1), "b": picture(1).resize((120, 90)), "c": picture(2)})
+    out = tmp_path / (f"r.{kind}" if kind == "csv" else "parts")
+    options = ["--out", str(out), "--format", kind, "--embeddings", "--workers", "0", "--quiet"]
+    done = CliRunner().invoke(main, ["scan", *map(str, photos), *options, "--part-rows", "1"])
+    assert done.exit_code == 0, done.output
+    assert "1 clusters of 2 photos" in run("link", out).stdout
+    assert (tmp_path / f"{out.stem}.clusters.csv").is_file()
 
 
 # ------------------------------------------------------------------------------------- similar

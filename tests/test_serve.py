@@ -242,7 +242,9 @@ socket.getaddrinfo = socket.create_connection = refuse
 from faunalens.model import Model
 from faunalens.pipeline import Classifier
 from faunalens_app import web
-web.application(Classifier(Model(__import__("pathlib").Path(sys.argv[1]))), web.Settings())
+from faunalens_app.desk import Desk
+from faunalens.decisions import Store
+web.application(Classifier(Model(__import__("pathlib").Path(sys.argv[1]))), web.Settings(Desk(Store("sqlite://"))))
 time.sleep(1)  # for threads
 print("BUILT")
 """

@@ -83,7 +83,7 @@ def verdict(record: Record, bench: Bench, say: Catalogue) -> Markup:
     """The verdict in words, with its probability and what that means."""
     found = record.verdict or Verdict.CLEAR
     likely = record.probability or 0.0
-    limits = _thresholds(record, bench)
+    limits = thresholds(record, bench)
     marks = {
         "alert": say.percent(limits.alert.probability) if limits else "?",
         "review": say.percent(limits.review.probability) if limits else "?",
@@ -158,7 +158,7 @@ def label_name(label_id: str | None, bench: Bench, say: Catalogue) -> str:
     return label.names[say.language] if label else str(label_id)
 
 
-def _thresholds(record: Record, bench: Bench) -> Thresholds | None:
+def thresholds(record: Record, bench: Bench) -> Thresholds | None:
     """Those of the rule that decided."""
     family = deciding_family(record, bench.labels)
     if family is not None and family in bench.rules.families:

@@ -47,6 +47,16 @@
   });
   document.addEventListener('close', (event) => { if (event.target.id === 'fl-camera-window') stop(); }, true);
 
+  // Review from the keyboard.
+  document.addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+    if (event.target.closest('input, textarea, select, [role=listbox], dialog')) return;
+    const key = event.key.toLowerCase();
+    if (!'npcru'.includes(key) || key.length !== 1) return;
+    const button = document.querySelector(`#fl-key-${key}`);
+    if (button?.offsetParent) { event.preventDefault(); button.click(); }
+  });
+
   // The answer is dark on white: so is the page.
   document.body.classList.remove('dark');
   document.getElementById('fl-first')?.setAttribute('aria-live', 'polite');

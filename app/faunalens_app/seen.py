@@ -26,6 +26,7 @@ class Seen:
         evidence: `(L, h, w)` float32; None if the photo failed or was judged elsewhere.
         embedding: `(D,)` float32 of length 1; likewise.
         may_be: The taxa it may show, likeliest first; a help, no part of the verdict.
+        small: A small picture of it, as a URL, for a gallery.
         novel: Whether it is unlike the photos the model learnt from.
     """
 
@@ -36,6 +37,7 @@ class Seen:
     embedding: npt.NDArray[np.float32] | None = None
     may_be: tuple[Hint, ...] = ()
     novel: bool = False
+    small: str = ""
 
     @classmethod
     def of(cls, judgement: Judgement, path: Path | None, spec: ModelSpec) -> "Seen":
@@ -50,6 +52,11 @@ class Seen:
             judgement.may_be,
             limit is not None and judgement.novelty is not None and judgement.novelty >= limit,
         )
+
+    @classmethod
+    def told(cls, record: Record) -> "Seen":
+        """A judgement of another day, without its photo."""
+        return cls(None, record, datetime.now().astimezone())
 
 
 @dataclass(frozen=True)

@@ -10,3 +10,6 @@ NOT_LOOPBACK = (
 )
 PORT_TAKEN = "cannot listen on {host} port {port}: {reason}; choose another with --port"
 SERVING = "faunalens is at {url} (stop it with Ctrl-C)"
+STORE = "decisions go to {store}"
+ROOT_PATH = "expected a path such as /faunalens, without a slash at its end, found {path!r}"
+NO_API_AUTH = "--api asks for no password: leave out --auth, or say --no-auth and let a proxy ask"

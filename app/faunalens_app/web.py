@@ -10,10 +10,14 @@ from starlette.types import ASGIApp
 from faunalens.fragments import Markup, fill, join, style
 from faunalens.labels import LANGUAGES
 from faunalens.pipeline import Classifier
+from faunalens_app.agreement import AgreementScreen
 from faunalens_app.api import publish
 from faunalens_app.catalogue import NAMES, Catalogue, catalogue
 from faunalens_app.check import CheckScreen
+from faunalens_app.deciding import DecidingPanel
+from faunalens_app.desk import Desk
 from faunalens_app.guard import Door, Guard
+from faunalens_app.many import ManyScreen
 from faunalens_app.seen import Bench
 from faunalens_app.uploads import take_uploads_only
 
@@ -23,12 +27,15 @@ class Settings:
     """How the app is run; the defaults are those of `faunalens serve`.
 
     Attributes:
+        desk: Where decisions go.
+        door: Who may come in.
         keep_s: Age, in seconds, at which temporary copies are deleted.
         max_upload_mb: Largest single upload.
         queue_size: Requests that may wait; more are told to come back.
         workers: Requests answered at the same time, per language.
     """
 
+    desk: Desk
     door: Door = field(default_factory=Door)
     keep_s: float = 600
     max_upload_mb: int = 100
@@ -39,12 +46,21 @@ class Settings:
 def build(classifier: Classifier, language: str, settings: Settings) -> gr.Blocks:
     """All screens in one language."""
     bench, say = Bench.of(classifier), catalogue(language)
-    privacy = say("add.privacy", minutes=round(2 * settings.keep_s / 60))
+    privacy = say(
+        "add.kept" if settings.desk.keep else "add.privacy",
+        minutes=say.number(round(2 * settings.keep_s / 60, 1)),
+    )
     with gr.Blocks(title=say("page.title"), analytics_enabled=False) as page:
         gr.HTML(_head(say), elem_id="fl-head", elem_classes="fl-html", padding=False)
-        with gr.Tabs(), gr.Tab(say("tab.check"), id="check"):
-            CheckScreen(bench, say, privacy)
-        publish(bench, say)
+        with gr.Tabs():
+            with gr.Tab(say("tab.check"), id="check"):
+                check = CheckScreen(bench, say, privacy)
+                DecidingPanel(bench, say, settings.desk, check.seen, check.shown)
+            with gr.Tab(say("tab.many"), id="many"):
+                ManyScreen(bench, say, settings.desk)
+            with gr.Tab(say("tab.decisions"), id="decisions") as tab:
+                AgreementScreen(bench, say, settings.desk, tab)
+        publish(bench, say, settings.desk)
     take_uploads_only(page, say)
     page.queue(max_size=settings.queue_size, default_concurrency_limit=settings.workers)
     return page

@@ -229,3 +229,38 @@ def _load(path: Path, images: Path | None, overrides: Path | None) -> "DataSet":
     if not rows:
         raise FaunalensError(f"{overrides} drops every picture; nothing is left to work on")
     return DataSet(rows, folder)
+
+
+@main.command("from-verdicts")
+@click.argument("store")
+@click.option(
+    "--photos",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of the kept photos: that of `faunalens serve --keep-photos`.",
+)
+@click.option("--out", type=_FILE, required=True, help="Manifest to write.")
+@_overwrite
+def from_verdicts(store: str, photos: Path, out: Path, overwrite: bool) -> None:
+    """Turn officers' decisions into manifest rows for the next training.
+
+    STORE is the URL of the database: that of `faunalens serve --store`, or a SQLite file.
+    """
+    from faunalens.decisions import Store
+    from faunalens_data.files import refuse_overwrite
+    from faunalens_data.manifest import write_manifest
+    from faunalens_data.table import amount
+    from faunalens_data.verdicts import rows_from_verdicts
+
+    refuse_overwrite(out, overwrite)
+    if "://" not in store and not Path(store).is_file():
+        raise FaunalensError(f"no database at {store}; expected a SQLite file or a database URL")
+    opened = Store(store if "://" in store else f"sqlite:///{store}")
+    taken = rows_from_verdicts(opened.decisions(), photos)
+    for reason, count in taken.left_out.most_common():
+        click.echo(f"left out, {reason}: {amount(count, 'photo')}", err=True)
+    if not taken.rows:
+        raise FaunalensError("no decision gave a row; see the reasons above")
+    write_manifest(out, taken.rows)
+    click.echo(f"wrote {out}: {amount(len(taken.rows), 'picture')}", err=True)
+    click.echo(f"check it with: faunalens-data check {out} --images {photos}", err=True)

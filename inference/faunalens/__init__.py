@@ -26,6 +26,7 @@ from faunalens.inputs import find_photos
 from faunalens.labels import load_labels
 from faunalens.limits import Threshold, Thresholds
 from faunalens.model import Model, Prediction
+from faunalens.output import read_results
 from faunalens.pipeline import Classifier, Judgement
 from faunalens.record import Failure, Record, read_records
 from faunalens.spec import ModelSpec, ResizeRule
@@ -60,5 +61,6 @@ __all__ = [
     "load_overrides",
     "policy",
     "read_records",
+    "read_results",
     "scan",
 ]

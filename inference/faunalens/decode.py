@@ -15,7 +15,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from faunalens.errors import FailureKind, PhotoError
 
@@ -36,6 +36,17 @@ PHOTO_SUFFIXES = frozenset(
 # Ghostscript ...); none occurs in adverts, and each is a way in. JPEG stands for MPO too.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _DAMAGE = (OSError, EOFError, SyntaxError, ValueError, LookupError, TypeError, struct.error)
+_EXIF_KEPT = (
+    ExifTags.Base.DateTimeOriginal,
+    ExifTags.Base.OffsetTimeOriginal,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.Software,
+    ExifTags.Base.Artist,
+    ExifTags.Base.Copyright,
+    ExifTags.Base.ImageDescription,
+)
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
@@ -134,9 +145,11 @@ def decode(data: bytes, *, at_least_px: int | None = None) -> Photo:
                 if at_least_px is not None:
                     image.draft(None, (at_least_px, at_least_px))
                 image.load()
-                pixels = np.asarray(_rgb(ImageOps.exif_transpose(image)))
                 if _turned(image):
                     width, height = height, width
+                # In place, and converted only if need be: each copy costs some 3 % of a scan.
+                ImageOps.exif_transpose(image, in_place=True)
+                pixels = np.asarray(_rgb(image))
     except PhotoError:
         raise
     except Image.DecompressionBombError as error:
@@ -153,6 +166,33 @@ def decode(data: bytes, *, at_least_px: int | None = None) -> Photo:
     except MemoryError as error:
         raise PhotoError(FailureKind.TOO_LARGE, "not enough memory to decode it") from error
     return Photo(pixels, width, height)
+
+
+def exif_facts(data: bytes) -> dict[str, str]:
+    """What a photo's EXIF says of when, where and with what it was taken, by EXIF tag name.
+
+    `GPSLatitude` and `GPSLongitude` are decimal degrees, south and west negative. Nothing that
+    cannot be read is an error: the result is empty then.
+    """
+    facts: dict[str, str] = {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                exif = image.getexif()
+                values = {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
+                place = exif.get_ifd(ExifTags.IFD.GPSInfo)
+        for tag in _EXIF_KEPT:
+            if tag in values:
+                facts[tag.name] = str(values[tag]).strip(" \0")[:200]
+        for name, plus, degrees, half in (("GPSLatitude", "N", 2, 1), ("GPSLongitude", "E", 4, 3)):
+            if degrees in place:
+                d, m, s = (float(part) for part in place[degrees])
+                sign = 1 if place.get(half, plus) == plus else -1
+                facts[name] = f"{sign * (d + m / 60 + s / 3600):.6f}"
+    except Exception:  # damaged EXIF raises as many kinds of errors as there are damages
+        return facts
+    return facts
 
 
 def _turned(image: Image.Image) -> bool:
@@ -176,7 +216,7 @@ def _rgb(image: Image.Image) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _unidentified(data: bytes) -> PhotoError:

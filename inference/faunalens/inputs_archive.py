@@ -77,18 +77,20 @@ def photos_in(path: str, handle: IO[bytes], size: int, *, ad: str | None = None)
         yield Item(path, failure=Failure(FailureKind.TRUNCATED, message))
 
 
-def read_member(source: str) -> bytes:
-    """The bytes of the photo that a record's `source` names inside an archive.
+def reread(source: str) -> decode.FileBytes:
+    """The file that a record's `source` names, on disk or inside an archive.
 
     Raises:
         PhotoError: It is not there (any more), or cannot be read.
     """
-    path, _, name = source.partition(SEPARATOR)
+    path, separator, name = source.partition(SEPARATOR)
+    if not separator or not is_archive(path):
+        return decode.read_file(source)
     try:
         with open(path, "rb") as handle:
             for item in photos_in(path, handle, os.fstat(handle.fileno()).st_size):
                 if item.source == source and item.failure is None:
-                    return item.read()
+                    return decode.FileBytes.of(item.read())
     except OSError as error:
         raise PhotoError(FailureKind.MISSING, f"no archive at {path} any more") from error
     raise PhotoError(FailureKind.MISSING, f"the archive holds no {name} any more")

@@ -28,7 +28,8 @@ _REDIRECTS = 5
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
 _LONGEST_PAUSE_S = 60.0
 _BLOCK = 1 << 16
-# Networks that stand for IPv4 addresses: what counts is the address inside.
+_PLACES = 1024
+# Stands for IPv4 addresses: what counts is the one inside.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -62,11 +63,12 @@ class Fetcher:
         self._options = options
         self._urllib3 = _urllib3()
         self._guard = _Guard(options)
+        # Hosts share places by their hash, so that a table with a million hosts costs no memory.
+        self._places = [threading.BoundedSemaphore(options.per_host) for _ in range(_PLACES)]
         agent = f"faunalens/{version('faunalens')} (batch image check)"
         self._pools = self._urllib3.PoolManager(
             num_pools=256,
             maxsize=options.per_host,
-            block=True,
             headers={"User-Agent": agent, "Accept": "image/*", "Accept-Encoding": "identity"},
             timeout=self._urllib3.Timeout(connect=10.0, read=min(20.0, options.timeout_s)),
             retries=False,
@@ -102,11 +104,11 @@ class Fetcher:
         self._guard.close()
 
     def _follow(self, url: str) -> bytes:
-        until = time.monotonic() + self._options.timeout_s
         for _ in range(_REDIRECTS + 1):
             if not url.lower().startswith(("http://", "https://")):
                 raise PhotoError(FailureKind.DENIED, "redirected to something else than http(s)")
-            answer = self._ask(url, until)
+            with self._places[hash(url.split("/")[2].lower()) % _PLACES]:
+                answer = self._ask(url, time.monotonic() + self._options.timeout_s)
             if not isinstance(answer, str):
                 return answer
             url = answer
@@ -125,6 +127,7 @@ class Fetcher:
                 finally:
                     # Closed and not drained: the body of an error may have no end.
                     response.close()
+                    response.release_conn()
         except errors.LocationParseError as error:
             raise PhotoError(FailureKind.MISSING, f"not a URL: {error}") from error
         except errors.SSLError as error:
@@ -255,22 +258,27 @@ def refuse_private(address: str) -> None:
     Raises:
         PhotoError: `denied`.
     """
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    inside: list[Any] = [ip]
-    if isinstance(ip, ipaddress.IPv6Address):
-        inside += [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
-        if ip in _NAT64:
-            inside.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
-    for one in inside:
-        if one is not None and (not one.is_global or one.is_multicast or one.is_reserved):
-            if one is ip and isinstance(ip, ipaddress.IPv6Address) and (
-                ip.ipv4_mapped or ip in _NAT64
-            ):  # fmt: skip
-                continue  # never global themselves
+    for ip in _meant(ipaddress.ip_address(address.partition("%")[0])):
+        site_local = isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local
+        if not ip.is_global or ip.is_multicast or ip.is_reserved or site_local:
             raise PhotoError(
                 FailureKind.DENIED,
                 f"{address} is not an address of the public internet; --allow-private permits it",
             )
+
+
+def _meant(
+    ip: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """The addresses that a packet to this one may reach."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return [ip]
+    if ip.ipv4_mapped is not None:
+        return [ip.ipv4_mapped]
+    if ip in _NAT64:
+        return [ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)]
+    inside = [ip.sixtofour, *(ip.teredo or ())]
+    return [ip, *(one for one in inside if one is not None)]
 
 
 @cache

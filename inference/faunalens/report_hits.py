@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from faunalens.decode import FileBytes, Photo, decode, read_file
+from faunalens.decode import FileBytes, Photo, decode
 from faunalens.drawing import Drawing, draw
 from faunalens.errors import FailureKind, PhotoError
+from faunalens.inputs_archive import reread
 from faunalens.pipeline import Classifier
 from faunalens.record import Record
 from faunalens.spec import ResizeRule
@@ -68,7 +69,7 @@ def scanned_file(record: Record, beside: Path) -> FileBytes:
     problem = PhotoError(FailureKind.MISSING, "no file is at this path any more")
     for path in paths:
         try:
-            file = read_file(path)
+            file = reread(str(path))
         except PhotoError as error:
             if error.kind is not FailureKind.MISSING:
                 problem = error

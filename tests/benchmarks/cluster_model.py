@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from against_others import make_jpegs
 
 from faunalens import Classifier
@@ -96,18 +97,26 @@ def cpu_ms(classifier: Classifier, jpegs: Sequence[str], rounds: int = 3) -> flo
 
 def row_bytes(classifier: Classifier, jpegs: Sequence[str], *, embedding: bool) -> float:
     """Bytes of a row in a Parquet part."""
+    judged = [classifier.classify(path) for path in jpegs]
     records = []
+    rng = np.random.default_rng(0)
     for number in range(2000):
-        judged = classifier.classify(jpegs[number % len(jpegs)]) if number < 64 else None
-        if judged is not None:
-            assert judged.embedding is not None
-            extra = encode_embedding(judged.embedding) if embedding else None
-            records.append(replace(judged.record, embedding=extra))
-        else:
-            # Rows of a real run differ in these, which do not compress.
-            name = f"/mnt/photos/{random.Random(number).getrandbits(64):016x}/{number:09}.jpg"
-            sha256 = f"{random.Random(number).getrandbits(256):064x}"
-            records.append(replace(records[number % 64], source=name, sha256=sha256))
+        one = judged[number % len(judged)]
+        assert one.embedding is not None and one.record.probabilities is not None
+        # Rows of a real run differ in these, which hardly compress.
+        noise = rng.standard_normal(one.embedding.shape, np.float32) / np.float32(
+            len(one.embedding)
+        )
+        chances = {key: round(rng.random() ** 9, 6) for key in one.record.probabilities}
+        records.append(
+            replace(
+                one.record,
+                source=f"/mnt/photos/{rng.bytes(8).hex()}/{number:09}.jpg",
+                sha256=rng.bytes(32).hex(),
+                probabilities=chances,
+                embedding=encode_embedding(one.embedding + noise) if embedding else None,
+            )
+        )
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "part.parquet"
         write_file(

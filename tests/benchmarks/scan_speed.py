@@ -20,12 +20,17 @@ from faunalens import find_photos
 EARLY = 100  # photo at which memory is first read
 
 
+def children(pid: int) -> list[int]:
+    """Processes that a process has started, whichever of its threads did (Linux)."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text(encoding="ascii").split()]
+
+
 def tree_mb(pid: int) -> float:
     """Resident memory of a process and its children, MB (shared pages counted once per process)."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     own = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-    return own + sum(tree_mb(int(child)) for child in children)
+    return own + sum(tree_mb(child) for child in children(pid))
 
 
 def measure(folder: Path, workers: int, photos: int) -> float:

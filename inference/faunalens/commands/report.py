@@ -13,8 +13,8 @@ from faunalens.errors import FileError, ModelError
 from faunalens.fragments import ENGLISH
 from faunalens.labels import LANGUAGES, LabelList, load_labels
 from faunalens.model import Model
+from faunalens.output import read_results
 from faunalens.pipeline import Classifier
-from faunalens.record import read_records
 from faunalens.report import ModelName, Summary, summarise, summary_lines
 from faunalens.report_hits import Hit, look_again, made_by
 from faunalens.report_page import Setting, check_target, render, write
@@ -23,7 +23,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("results", type=_FILE)
+@click.argument("results", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -63,7 +63,7 @@ def report(
     quiet: bool,
     overwrite: bool,
 ) -> None:
-    """Summarise RESULTS (JSON lines of `faunalens scan`), and draw the hits on one HTML page.
+    """Summarise RESULTS (file or folder of `faunalens scan`), and draw the hits on one HTML page.
 
     The page shows each photo with the evidence marked, what the law says and what to check. It is
     one file that makes no request; it holds pictures of the hits, so treat it like them.
@@ -74,9 +74,9 @@ def report(
     page = out or results.with_suffix(".html")
     if not no_html:
         check_target(page, results, overwrite=overwrite)
-    summary = summarise(read_records(results), top=top)
+    summary = summarise(read_results(results), top=top)
     if not summary.photos:
-        raise FileError(f"no photos in {results}; expected JSON lines written by `faunalens scan`")
+        raise FileError(f"no photos in {results}; expected results of `faunalens scan`")
     # Piped into a file or another program, paths stay whole.
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for line in summary_lines(summary, labels, language, width=width, with_page=not no_html):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from faunalens.linking.search import Pairs
+from faunalens.linking.match import Pairs
 from faunalens.record import Record
 
 STOCK = 50

@@ -10,7 +10,7 @@ LanceDB brings a database with pyarrow for what is a cache here.
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from faunalens.errors import FileError, MissingExtraError
 from faunalens.linking.fingerprint import HASH_BITS, Fingerprint
+from faunalens.linking.match import Pairs, may_be_copies
 from faunalens.linking.store import Store
 
 _EXACT = 20_000  # up to here every pair is compared, and nothing is trained
@@ -25,37 +26,6 @@ _REDUCED = 128  # dimensions that embeddings are reduced to (PCA), a byte each
 _PROBES = 12  # inverted lists that a query looks into
 _TRAIN_PER_LIST = 40  # vectors; faiss warns below 39
 _BATCH = 4096  # vectors per call
-
-
-class Pairs(NamedTuple):
-    """Candidates: photos and some of their neighbours, with the exact figures of the two.
-
-    Attributes:
-        query: `(P,)` int64, row of the photo in the store; 0 for one that is not in it.
-        found: `(P,)` int64, row of its neighbour.
-        bits: `(P,)` int64, bits that differ between the hashes, the better of plain and mirrored.
-        mirrored: `(P,)` bool, whether the mirror image was the better.
-        cosine: `(P,)` float32, of the embeddings.
-        contrast: `(P,)` uint8, the lesser of the two.
-    """
-
-    query: npt.NDArray[np.int64]
-    found: npt.NDArray[np.int64]
-    bits: npt.NDArray[np.int64]
-    mirrored: npt.NDArray[np.bool_]
-    cosine: npt.NDArray[np.float32]
-    contrast: npt.NDArray[np.uint8]
-
-    def where(self, keep: npt.NDArray[np.bool_]) -> "Pairs":
-        """The pairs for which `keep`, `(P,)`, is true."""
-        return Pairs(
-            self.query[keep],
-            self.found[keep],
-            self.bits[keep],
-            self.mirrored[keep],
-            self.cosine[keep],
-            self.contrast[keep],
-        )
 
 
 class Neighbours:
@@ -94,10 +64,12 @@ class Neighbours:
             query.embedding[None],
             np.array([query.contrast], np.uint8),
             count,
+            only_near=False,
         )
 
     def of_all(self, count: int = 16) -> Iterator[Pairs]:
-        """Up to `count` neighbours by each measure of every row of the store, itself left out."""
+        """What may be copies among the neighbours, up to `count` by each measure, of every row of
+        the store."""
         store = self._store
         with tqdm(
             desc="comparing", total=len(store), unit=" photos", disable=self._hidden
@@ -110,6 +82,7 @@ class Neighbours:
                     store.embeddings[numbers].astype(np.float32),
                     store.contrasts[numbers],
                     count + 1,
+                    only_near=True,
                 )
                 yield pairs.where(pairs.query != pairs.found)
                 progress.update(len(numbers))
@@ -121,30 +94,38 @@ class Neighbours:
         embeddings: npt.NDArray[np.float32],
         contrasts: npt.NDArray[np.uint8],
         count: int,
+        *,
+        only_near: bool,
     ) -> Pairs:
         store = self._store
-        queries, founds = [], []
+        queries, founds, nearness = [], [], []
         for index, vectors in (
             (self._hashes, hashes[:, 0]),
             (self._hashes, hashes[:, 1]),
             (self._embeddings, embeddings),
         ):
-            keys = index.search(np.ascontiguousarray(vectors), min(count, len(store)))[1]
+            apart, keys = index.search(np.ascontiguousarray(vectors), min(count, len(store)))
             query, rank = np.nonzero(keys >= 0)  # -1: the lists held fewer
             queries.append(query)
             founds.append(keys[query, rank])
-        query, found = np.unique(
-            np.stack([np.concatenate(queries), np.concatenate(founds)]), axis=1
-        )
+            # Of vectors of length 1, a squared distance d is a cosine of 1 - d / 2; reduced, they
+            # are nearer than they were.
+            cosine = 1 - apart[query, rank] / 2 if index is self._embeddings else -1.0
+            nearness.append(np.broadcast_to(np.float32(cosine), query.shape))
+        query, found = np.concatenate(queries), np.concatenate(founds)
         stored = store.hashes[found, 0]
         plain, mirror = (
             np.bitwise_count(hashes[query, view] ^ stored).sum(1, np.int64) for view in (0, 1)
         )
+        bits, mirrored = np.minimum(plain, mirror), mirror < plain
+        keep = np.ones(len(query), np.bool_)
+        if only_near:  # before the embeddings are fetched, which are 80 times as long as a hash
+            keep = may_be_copies(bits, np.concatenate(nearness))
+        keep[keep] = _first_of_each(query[keep], found[keep])
+        query, found, bits, mirrored = query[keep], found[keep], bits[keep], mirrored[keep]
         cosine = np.einsum("pd,pd->p", embeddings[query], store.embeddings[found], dtype=np.float32)
         contrast = np.minimum(contrasts[query], store.contrasts[found])
-        return Pairs(
-            numbers[query], found, np.minimum(plain, mirror), mirror < plain, cosine, contrast
-        )
+        return Pairs(numbers[query], found, bits, mirrored, cosine, contrast)
 
     def _index(self, name: str, vectors: npt.NDArray[Any], *, binary: bool) -> Any:
         faiss, count = self._faiss, len(vectors)
@@ -200,6 +181,15 @@ class Neighbours:
                 some = _dense(vectors[start : start + _BATCH])
                 index.add(some)
                 progress.update(len(some))
+
+
+def _first_of_each(
+    query: npt.NDArray[np.int64], found: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """`(P,)`: true for the first of pairs that occur more than once."""
+    first = np.zeros(len(query), np.bool_)
+    first[np.unique(np.stack([query, found]), axis=1, return_index=True)[1]] = True
+    return first
 
 
 def _dense(vectors: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -59,6 +59,11 @@ class Store:
         return self._number.get(_key(sha256))
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of a row on disk."""
+        return self._dtype
+
+    @property
     def hashes(self) -> npt.NDArray[np.uint8]:
         """`(N, 2, 32)`: of the photos, and of their mirror images."""
         return self._rows["hashes"]
