@@ -35,6 +35,7 @@ def fit_joint(
     config: ThresholdConfig,
     *,
     products: Collection[str],
+    weights: npt.NDArray[np.float64] | None = None,
     file: str = "second.onnx",
     sha256: str = "",
 ) -> SecondModel:
@@ -48,10 +49,11 @@ def fit_joint(
         config: Rates and floors of the thresholds, and the rate of doubt.
         products: Labels that need a sharper look; of the others only what the first model would
             show to a person is judged again.
+        weights: `(N,)` what each negative stands for, see `advert_weights`.
         file, sha256: Of the second model's file.
     """
     nothing = (wanted == 0).all(axis=1)
-    alone, _ = choose_thresholds(first, wanted, labels, families, config)
+    alone, _ = choose_thresholds(first, wanted, labels, families, config, weights)
     doubt = {}
     for place, label in enumerate(labels):
         limit = alone[label].review.probability
@@ -70,10 +72,12 @@ def fit_joint(
         families={},
     )
     asked = in_doubt(joint, first, labels)
-    weights, offset = _fit(logit(first[asked]), logit(second[asked]), wanted[asked])
-    joint = replace(joint, weights=weights, offset=offset)
+    slopes, offset = _fit(logit(first[asked]), logit(second[asked]), wanted[asked])
+    joint = replace(joint, weights=slopes, offset=offset)
     probability = joint_scores(joint, first, second, labels)
-    thresholds, family_specs = choose_thresholds(probability, wanted, labels, families, config)
+    thresholds, family_specs = choose_thresholds(
+        probability, wanted, labels, families, config, weights
+    )
     return replace(joint, thresholds=thresholds, families=family_specs)
 
 
