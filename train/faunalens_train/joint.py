@@ -19,7 +19,7 @@ from faunalens.limits import SecondModel, Threshold, Thresholds
 from faunalens.model import Model
 from faunalens.second import SecondLook, joint_probability, logit
 from faunalens_data.row import Row
-from faunalens_train.calibrate import Floats, choose_thresholds, threshold_at
+from faunalens_train.calibrate import Floats, advert_weights, choose_thresholds, threshold_at
 from faunalens_train.config import ThresholdConfig
 from faunalens_train.probe import masked_bce
 
@@ -58,7 +58,8 @@ def fit_joint(
     for place, label in enumerate(labels):
         limit = alone[label].review.probability
         if label in products:
-            limit = min(limit, threshold_at(first[nothing, place], config.doubt_fpr))
+            share = None if weights is None else weights[nothing]
+            limit = min(limit, threshold_at(first[nothing, place], config.doubt_fpr, share))
         doubt[label] = float(np.floor(limit * 1e6) / 1e6)
     dummy = Thresholds(Threshold(1.0, 0.5), Threshold(1.0, 0.5))
     joint = SecondModel(
@@ -111,8 +112,11 @@ def zoom_penalty(
     limits = [rules.thresholds[label] for label in first.spec.labels]
     alert = logit([pair.alert.probability for pair in limits])
     review = logit([pair.review.probability for pair in limits])
-    over: dict[str, list[float]] = {"alert": [], "review": []}
-    for row in tqdm(negatives, desc="zoom", unit="photo", leave=False, disable=None):
+    none = -100.0  # what is not zoomed into raises nothing
+    over = np.full((len(negatives), 2), none)
+    for number, row in enumerate(
+        tqdm(negatives, desc="zoom", unit="photo", leave=False, disable=None)
+    ):
         data = read_file(images / row.file).data
         photo = look.first_probability(data)
         if not look.doubts(photo[None])[0]:
@@ -121,15 +125,13 @@ def zoom_penalty(
         if seen.zoomed:
             places = sorted(seen.zoomed)
             z = logit(seen.probability[places])
-            over["alert"].append(float((z - alert[places]).max()))
-            over["review"].append(float((z - review[places]).max()))
-    needed = 0.0
-    for name, rate in (("alert", config.alert_fpr), ("review", config.review_fpr)):
-        ordered = sorted(over[name], reverse=True)
-        allowed = int(rate * len(negatives))
-        if len(ordered) > allowed:
-            needed = max(needed, ordered[allowed])
-    return float(np.ceil(needed * 100) / 100) if needed else 0.0
+            over[number] = (z - alert[places]).max(), (z - review[places]).max()
+    weights = advert_weights(negatives, config.hard_share)
+    needed = max(
+        threshold_at(over[:, column], rate, weights)
+        for column, rate in enumerate((config.alert_fpr, config.review_fpr))
+    )
+    return float(np.ceil(max(needed, 0.0) * 100) / 100)
 
 
 def _fit(
