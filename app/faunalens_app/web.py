@@ -27,6 +27,9 @@ from faunalens_app.uploads import take_uploads_only
 if TYPE_CHECKING:
     from faunalens.linking.index import PhotoIndex
 
+_SESSIONS = 200
+"""Pages and programs at once, per language; the one unused for longest gives way."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -76,6 +79,8 @@ def build(classifier: Classifier, language: str, settings: Settings) -> gr.Block
                 )
         publish(bench, say, settings.desk)
     take_uploads_only(page, say)
+    # Of programs, which do not say goodbye, gradio keeps 10,000 by itself: 0.17 MB each.
+    page.state_session_capacity = _SESSIONS
     page.queue(max_size=settings.queue_size, default_concurrency_limit=settings.workers)
     return page
 
