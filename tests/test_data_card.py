@@ -86,7 +86,8 @@ def test_card_says_what_is_there_and_where_it_is_thin(rows: list[Row]) -> None:
     assert "| ivory | 10 | 5 | 2 | museum | 80% |" in text
     assert "| 12 other sources | 12 |" in text
     assert r"| sh\|op_$x$ | 2 |" in text
-    assert "| unstated | 10 |" in text and "| CC0 | 40 |" in text
+    assert "|  | open | unstated | all |" in text and "| CC0 | 40 |" in text
+    assert "| ivory | 0 | 10 | 10 |" in text and "| pictures | 40 | 10 | 50 |" in text
     limits = text.partition("## Known limits")[2]
     assert "No picture at all: pangolin_scales, pangolin, live_snake" in limits
     assert "- ivory: 80% of the pictures are from one source (museum)" in limits

@@ -207,7 +207,26 @@ def test_folds_alone_are_evaluated_too(folds: Path) -> None:
     found = json.loads((folds / "evaluation" / "evaluation.json").read_text())
     assert list(found["columns"]) == ["group folds"]
     again = run("evaluate", folds, "--folds", folds)
-    assert again.exit_code == 1 and "'group folds' already" in again.stderr
+    assert again.exit_code == 1 and "both hold out group_fold:0" in again.stderr
+
+
+def test_two_models_are_joined_fold_by_fold(finished: Path, folds: Path, root: Path) -> None:
+    sharper = write_run(root, root / "sharp", "part", 6.0)
+    sharper_folds = write_folds(root, root / "sharp-folds", 6.0)
+    words = ["evaluate", finished, "--folds", folds, "--out", root / "both"]
+    result = run(*words, "--second", sharper, "--second-folds", sharper_folds)
+    assert result.exit_code == 0, result.output
+    both = json.loads((root / "both" / "evaluation.json").read_text())["columns"]
+    alone = json.loads((root / "out" / "evaluation.json").read_text())["columns"]
+    for title in ("in-distribution", "group folds"):
+        before, after = (
+            np.mean([own["auroc"] for own in one[title]["labels"].values()])
+            for one in (alone, both)
+        )
+        assert after > before
+    assert both["group folds"]["models"] == "both models"
+    result = run(*words, "--second-folds", sharper_folds / "fold1")
+    assert result.exit_code == 1 and "only one of the two models has group_fold:0" in result.stderr
 
 
 def test_the_product_judges_the_photos_itself(

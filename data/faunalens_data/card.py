@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from faunalens.errors import FaunalensError
-from faunalens_data.counts import Stratum, count_strata
+from faunalens_data.counts import Stratum, count_strata, rights_table
 from faunalens_data.files import refuse_overwrite, write_bytes, write_text
 from faunalens_data.manifest import fingerprint
 from faunalens_data.plots import bars, histogram
@@ -84,7 +84,9 @@ def card_text(rows: Sequence[Row], *, name: str, day: date) -> str:
         _counts_table("source", _top(Counter(row.source for row in rows), TOP_SOURCES)),
         "![Pictures per source](sources.png)",
         "## Rights",
-        _counts_table("rights", _top(Counter(row.rights for row in rows))),
+        "What may be done with the pictures, by what they show: `open` (a free licence or public"
+        " domain), `noncommercial`, `unstated` (nobody said; not to be published).",
+        _table(*rights_table(rows)),
         _counts_table("licence as stated", _top(Counter(_given(row.licence) for row in rows))),
         "![Pictures per rights class](rights.png)",
         "## Kinds of photo",

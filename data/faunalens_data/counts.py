@@ -80,6 +80,20 @@ def stratum_names(rows: Sequence[Row]) -> list[str]:
     ]
 
 
+def rights_table(rows: Sequence[Row]) -> tuple[list[str], list[list[object]]]:
+    """Pictures per stratum and rights class: the columns, and lines led by a name."""
+    classes = [name for name, _ in Counter(row.rights for row in rows).most_common()]
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        for name in (*row.strata, "pictures"):
+            counts[name][row.rights] += 1
+    names = [*(name for name in stratum_names(rows) if name in counts), "pictures"]
+    lines: list[list[object]] = [
+        [name, *(counts[name][one] for one in classes), counts[name].total()] for name in names
+    ]
+    return ["", *classes, "all"], lines
+
+
 def cross_table(
     rows: Sequence[Row], splits: Sequence[Split], scheme: Scheme
 ) -> tuple[list[int | str], list[list[object]]]:

@@ -104,7 +104,9 @@ def row_bytes(classifier: Classifier, jpegs: Sequence[str], *, embedding: bool) 
         one = judged[number % len(judged)]
         assert one.embedding is not None and one.record.probabilities is not None
         # Rows of a real run differ in these, which hardly compress.
-        noise = rng.standard_normal(one.embedding.shape, np.float32) / len(one.embedding)
+        noise = rng.standard_normal(one.embedding.shape, np.float32) / np.float32(
+            len(one.embedding)
+        )
         chances = {key: round(rng.random() ** 9, 6) for key in one.record.probabilities}
         records.append(
             replace(

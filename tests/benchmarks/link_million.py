@@ -2,9 +2,9 @@
 
     python tests/benchmarks/link_million.py [--rows 1000000] [--copies 0.05]
 
-Fingerprints are random around some thousand centres, as photos of the same kinds of things are;
-a share of them are copies of others, with changed bits and a changed embedding. Reading photos is
-left out: `cluster_model.py` has what a photo costs.
+Embeddings have a falling spectrum, as those of photos do (68 % of the variance in 128 dimensions
+of 900 research pictures); a share of the rows are copies of others, with changed bits and a changed
+embedding. Reading photos is left out: `cluster_model.py` has what a photo costs.
 """
 
 import argparse
@@ -24,7 +24,8 @@ from faunalens.linking.match import are_copies
 from faunalens.linking.search import Neighbours
 from faunalens.linking.store import Store
 
-_CENTRES = 2000
+_LATENT = 400  # dimensions that vary, the k-th by 1 / sqrt(k)
+_SHIFT = 0.4  # of all embeddings from zero, which makes the mean cosine about 0.15
 _BATCH = 8192
 _FLIPPED = 24  # bits of a copy's hash, as after writing on a photo
 _NOISE = 0.3  # of a copy's embedding: a cosine of about 0.96
@@ -89,7 +90,10 @@ def fill(folder: Path, rows: int, copies: int, dimensions: int) -> None:
     store = Store(folder, "model", dimensions)
     dtype = store.dtype
     rng = np.random.default_rng(0)
-    centres = np.maximum(rng.standard_normal((_CENTRES, dimensions), np.float32), 0)
+    latent = rng.standard_normal((_LATENT, dimensions), np.float32)
+    latent /= np.sqrt(np.arange(1, _LATENT + 1, dtype=np.float32))[:, None]
+    shift = _SHIFT * np.linalg.norm(latent) * rng.standard_normal(dimensions, np.float32)
+    shift /= np.sqrt(dimensions)
     flips = rng.permutation(256)[:_FLIPPED]
     mask = np.packbits(np.isin(np.arange(256), flips))
     original = rows - copies
@@ -101,8 +105,7 @@ def fill(folder: Path, rows: int, copies: int, dimensions: int) -> None:
             made["sha256"] = np.arange(start, start + count).astype("S32")
             made["hashes"] = rng.integers(0, 256, (count, 2, 32), np.uint8)
             made["contrast"] = 50
-            some = centres[rng.integers(0, _CENTRES, count)]
-            some = np.maximum(some + rng.standard_normal(some.shape, np.float32), 0)
+            some = rng.standard_normal((count, _LATENT), np.float32) @ latent + shift
             made["embedding"] = some / np.linalg.norm(some, axis=1, keepdims=True)
             handle.write(made.tobytes())
             if start < copies:

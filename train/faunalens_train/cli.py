@@ -79,8 +79,26 @@ def crossval(config: Path, out: Path, by: str, jobs: int, cache: Path | None) ->
     help="Judge the test photos with this ONNX file as the product does, from file to verdict; "
     "`shipped` is the one in the package.  [default: the run's own logits]",
 )
+@click.option("--second", type=_RUN, help="Run of the sharper model that RUN asks in doubt.")
+@click.option(
+    "--second-folds", type=_RUN, multiple=True, help="Its folders of crossval, as for --folds."
+)
+@click.option(
+    "--robustness",
+    is_flag=True,
+    help="Also edit the positives of the test part (JPEG, screenshot, collage, ...) and measure "
+    "what that costs; --model is `shipped` if not given.",
+)
 @click.option("--out", type=_FOLDER, help="Folder to write to.  [default: RUN/evaluation]")
-def evaluate(run: Path, folds: tuple[Path, ...], model: str | None, out: Path | None) -> None:
+def evaluate(
+    run: Path,
+    folds: tuple[Path, ...],
+    model: str | None,
+    second: Path | None,
+    second_folds: tuple[Path, ...],
+    robustness: bool,
+    out: Path | None,
+) -> None:
     """Every figure of a RUN folder (of fit or crossval), as JSON, Markdown and a page with plots.
 
     Written over what an earlier evaluation left there.
@@ -88,8 +106,16 @@ def evaluate(run: Path, folds: tuple[Path, ...], model: str | None, out: Path | 
     from faunalens_train import evaluation
     from faunalens_train.evaluation_report import summary
 
-    classifier = None if model is None else evaluation.classifier_of(model)
-    found = evaluation.evaluate(run, folds, classifier=classifier)
+    if robustness:
+        model = model or "shipped"
+    found = evaluation.evaluate(
+        run,
+        folds,
+        second=second,
+        second_folds=second_folds,
+        classifier=None if model is None else evaluation.classifier_of(model),
+        edits=robustness,
+    )
     written = evaluation.write(found, out or run / "evaluation")
     click.echo(summary(found))
     for path in written:
@@ -124,6 +150,28 @@ def export(run: Path, out: Path, second: Path | None) -> None:
         )
 
 
+@main.command()
+@click.argument("run", type=_RUN)
+def taxa(run: Path) -> None:
+    """Give a finished RUN a head for species hints, which `export` takes up.
+
+    Distilled from the backbone as it was before training; some minutes, most of them for features
+    that stay in RUN.
+    """
+    from faunalens_train.taxa import fit_taxa, table
+
+    click.echo(table(fit_taxa(run)))
+
+
+@main.command()
+@click.argument("run", type=_RUN)
+def novelty(run: Path) -> None:
+    """Give a finished RUN a score for photos unlike any it learnt from, which `export` takes up."""
+    from faunalens_train.novelty import fit_novelty, table
+
+    click.echo(table(fit_novelty(run)))
+
+
 @main.command("operating-points")
 @click.argument("config", type=_FILE)
 @click.option("--model", type=_FILE, help="Another model file than the one that ships.")
@@ -134,6 +182,37 @@ def operating_points(config: Path, model: Path | None, out: Path | None) -> None
     from faunalens_train.operating import write_figures
 
     click.echo(write_figures(load_config(config), model, out))
+
+
+@main.command()
+@click.argument("run", type=_RUN)
+@click.option("--second", type=_RUN, help="Run of the sharper model that ships with it.")
+@click.option(
+    "--evaluation",
+    "figures",
+    type=_RUN,
+    help="Folder written by evaluate.  [default: RUN/evaluation]",
+)
+@click.option(
+    "--ablations", type=_FILE, help="TOML file of [[tried]] tables: what, kept, note, ..."
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The Markdown file.",
+)
+def card(
+    run: Path, second: Path | None, figures: Path | None, ablations: Path | None, out: Path
+) -> None:
+    """Write the model card of a RUN folder that has been evaluated."""
+    from faunalens_data.files import write_text
+    from faunalens_train.evaluation import read
+    from faunalens_train.model_card import card as text_of
+
+    runs = [run] if second is None else [run, second]
+    write_text(out, text_of(read(figures or run / "evaluation"), runs, ablations))
+    click.echo(out)
 
 
 @main.command()

@@ -1,5 +1,6 @@
 """A whole evaluation: one run or model file, with its cross-validation, as JSON and as pages."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from faunalens_data.files import write_bytes, write_text
 from faunalens_train import run as folder
 from faunalens_train.evaluation_report import report
 from faunalens_train.figures import column
+from faunalens_train.keyed import PRODUCTS, keyed_on
 from faunalens_train.pages import figures, markdown, page
+from faunalens_train.robustness import robustness
 from faunalens_train.scored import (
     Scored,
     TestSet,
@@ -29,43 +32,66 @@ KNOWN_SOURCES, KNOWN_OBJECTS, NEW_SOURCES = "in-distribution", "group folds", "s
 
 
 def evaluate(
-    run: Path, folds: Sequence[Path] = (), *, classifier: Classifier | None = None
+    run: Path,
+    folds: Sequence[Path] = (),
+    *,
+    second: Path | None = None,
+    second_folds: Sequence[Path] = (),
+    classifier: Classifier | None = None,
+    edits: bool = False,
 ) -> dict[str, Any]:
     """All figures of a run.
 
     Args:
         run: Folder made by `fit`, or by `crossval` (whose folds are then the only column).
         folds: Folders made by `crossval` with the run's recipe.
-        classifier: Judges the photos of the test part, from file to verdict; the run's own logits
+        second: The same for the sharper model that is asked where the first is in doubt.
+        second_folds: Likewise; those by group go with `folds` by group, and so on.
+        classifier: Judges the photos of the test part, from file to verdict; the runs' own logits
             and thresholds are used if None.
+        edits: Also measure `robustness`, which needs a classifier.
 
     Returns:
         `model`, `judged_by`, `columns` (title to `figures.column`), `spec`.
 
     Raises:
-        RunError: A folder is incomplete, or its manifest has changed since.
+        RunError: A folder is incomplete, its manifest has changed since, or folders do not fit.
     """
     out: dict[str, Any] = {"schema": SCHEMA}
     columns: dict[str, Any] = {}
+    seconds = _by_title(second_folds)
     if any(run.glob("fold*")):
         folds = (run, *folds)
         _, spec = score_run(fold_runs(run)[0])
         out["judged_by"] = "each fold's own model"
     elif classifier is None:
-        scored, spec = score_run(run)
+        scored, spec = score_run(run, second=second)
         columns[_title(test_set(run))] = column(scored)
-        out["judged_by"] = "the run's logits"
+        out["judged_by"] = "the run's logits" if second is None else "the logits of both runs"
     else:
         test, spec = test_set(run), classifier.model.spec
         columns[_title(test)] = column(score_photos(classifier, test))
-        out["judged_by"] = "the model file, photo by photo"
+        out["judged_by"] = "the product itself, photo by photo"
         out["file"] = classifier.model.identity
-    for crossval in folds:
-        runs = fold_runs(crossval)
-        title = _title(test_set(runs[0]))
+        out["keyed_on"] = keyed_on(classifier, test, PRODUCTS)
+        if edits:
+            counts = Counter(label for row in test.every for label in row.labels)
+            out["robustness"] = robustness(classifier, test, counts)
+    for title, runs in _by_title(folds).items():
         if title in columns:
-            raise folder.RunError(f"{crossval}: there is a column {title!r} already; name one each")
-        columns[title] = column(Scored.pooled([score_run(one)[0] for one in runs]))
+            raise folder.RunError(f"{title}: RUN and --folds hold out the same; name each once")
+        sharper = seconds.pop(title, {})
+        if sharper and set(sharper) != set(runs):
+            odd = ", ".join(sorted(set(sharper) ^ set(runs)))
+            raise folder.RunError(f"only one of the two models has {odd}; name the folds of both")
+        pooled = [score_run(one, second=sharper.get(key))[0] for key, one in runs.items()]
+        columns[title] = column(Scored.pooled(pooled))
+        columns[title]["models"] = "both models" if sharper else "one model"
+        columns[title]["folds"] = list(runs)
+    if seconds:
+        raise folder.RunError(
+            f"there are {', '.join(seconds)} of the second model, but no such of the first"
+        )
     out["model"] = {"name": spec.name, "version": spec.version}
     out["columns"] = columns
     out["spec"] = spec_facts(spec)
@@ -108,6 +134,18 @@ def read(path: Path) -> dict[str, Any]:
             f"{path} is no evaluation of schema {SCHEMA}; run `faunalens-train evaluate` again"
         )
     return evaluation
+
+
+def _by_title(folds: Sequence[Path]) -> dict[str, dict[str, Path]]:
+    """Title of a column to its runs, by what they held out."""
+    columns: dict[str, dict[str, Path]] = {}
+    for run in (run for path in folds for run in fold_runs(path)):
+        test = test_set(run)
+        own = columns.setdefault(_title(test), {})
+        if test.held_out in own:
+            raise folder.RunError(f"{own[test.held_out]} and {run} both hold out {test.held_out}")
+        own[test.held_out] = run
+    return columns
 
 
 def _title(test: TestSet) -> str:

@@ -7,6 +7,7 @@ from faunalens_data.table import aligned
 from faunalens_train import charts
 from faunalens_train.metrics import PREVALENCES, RARE_RATE, RATES
 from faunalens_train.pages import Block, Figure, Heading, Points, Table, Text, table
+from faunalens_train.robustness import ALLOWED, ALLOWED_COLLAGE, MANY
 
 Evaluation = Mapping[str, Any]
 
@@ -29,6 +30,7 @@ def report(evaluation: Evaluation) -> list[Block]:
         *calibration_blocks(evaluation),
         *abstention_blocks(evaluation),
         *confusion_blocks(evaluation),
+        *robustness_blocks(evaluation),
     ]
 
 
@@ -70,13 +72,14 @@ def explain(evaluation: Evaluation) -> list[Block]:
     """What the columns are, and over how many pictures."""
     meaning = {
         "in-distribution": "pictures that never trained, from sources that did",
-        "group folds": "every picture, judged by a model that never saw its object",
-        "source-disjoint": "every picture, judged by a model that never saw its source: what a"
+        "group folds": "pictures judged by a model that never saw their object",
+        "source-disjoint": "pictures judged by a model that never saw their source, which is what a"
         " scraped advert is",
     }
     points = [
-        f"{title}: {meaning[title]}. {own['pictures']} pictures of {own['groups']} groups from"
-        f" {own['sources']} sources, {own['negatives']} of them negatives."
+        f"{title}: {meaning[title]}; {own.get('models', 'as shipped')}{_folds(own)}."
+        f" {own['pictures']} pictures of {own['groups']} groups from {own['sources']} sources,"
+        f" {own['negatives']} of them negatives."
         for title, own in evaluation["columns"].items()
     ]
     return [
@@ -326,6 +329,41 @@ def confusion_blocks(evaluation: Evaluation) -> list[Block]:
         picture = charts.confusion_plot(f"Alert or review, {title}", own["confusion"])
         blocks.append(Figure(name, picture, f"What photos were taken for, {title}"))
     return blocks
+
+
+def robustness_blocks(evaluation: Evaluation) -> list[Block]:
+    """Recall after each edit of a photo."""
+    found = evaluation.get("robustness")
+    if found is None:
+        return []
+    labels = list(found["pictures"])
+    blocks: list[Block] = [
+        Heading("Robustness"),
+        Text(
+            "Share of the test part's positives at or above their label's own review threshold"
+            " (first table) and alert threshold (second) after one edit, by the whole product."
+            f" Held against it: a loss at review of more than {ALLOWED:.0%} (collage"
+            f" {ALLOWED_COLLAGE:.0%}) for a label with {MANY} pictures in the data set"
+            f" ({', '.join(x for x in labels if found['counts'].get(x, 0) >= MANY)})."
+        ),
+    ]
+    for level in ("review", "alert"):
+        lines = [
+            [name, *(_number(own[label][level]) for label in labels)]
+            for name, own in found["edits"].items()
+        ]
+        counts = ["pictures", *(found["pictures"][label] for label in labels)]
+        blocks.append(table([level, *labels], [counts, *lines]))
+    lost = [
+        f"{one['edit']}: {one['label']} loses {one['loss']:.0%} (allowed {one['allowed']:.0%})"
+        for one in found["losses"]
+    ]
+    blocks.append(Points(tuple(lost or ["No edit costs such a label more than that."])))
+    return blocks
+
+
+def _folds(own: Mapping[str, Any]) -> str:
+    return f" ({', '.join(own['folds'])})" if "folds" in own else ""
 
 
 def _names(evaluation: Evaluation) -> list[str]:

@@ -32,6 +32,7 @@ _SOURCE_PICTURES = 30  # of a label; below, a source by itself says nothing
 _LOOK_ALIKE_PICTURES = 10
 _BINS = 10
 _COVERAGES = 50
+_FALSE_ALERTS, _MISSED, _NOTE = 12, 2, 100
 
 
 def column(scored: Scored) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def column(scored: Scored) -> dict[str, Any]:
     Returns:
         counts; `labels` and `families` (see `metrics.ranking`, with `ece`, `brier`, `alert` and
         `review`); `against_look_alikes`; `by_source`; `false_alarms`; `calibration`;
-        `confusion`; `risk_coverage`.
+        `confusion`; `risk_coverage`; `mistakes`.
     """
     per_name = label_metrics(scored.score, scored.wanted, scored.rows, scored.names)
     for name, own in per_name.items():
@@ -59,6 +60,7 @@ def column(scored: Scored) -> dict[str, Any]:
         "calibration": calibration(scored),
         "confusion": confusion(scored),
         "risk_coverage": risk_coverage(scored),
+        "mistakes": mistakes(scored),
     }
 
 
@@ -185,6 +187,34 @@ def risk_coverage(scored: Scored) -> dict[str, Any]:
         "risk": [float(r) for r in risk[picked]],
         "aurc": float(auc(coverage, risk)) if len(p) > 1 else float(risk[0]),
         "oracle": float(auc(coverage, best)) if len(p) > 1 else float(best[0]),
+    }
+
+
+def mistakes(scored: Scored) -> dict[str, list[dict[str, Any]]]:
+    """The surest false alerts, and for each label the picture it was surest not to see, in words.
+
+    Pictures are named by what their source says of them, never shown.
+    """
+    alerts = []
+    for i, (row, verdict) in enumerate(zip(scored.rows, scored.verdicts, strict=True)):
+        if row.is_negative and verdict is Verdict.ALERT:
+            j = scored.labels.index(scored.decided[i])
+            alerts.append(_mistake(scored, i, j, str(row.negative_kind)))
+    missed = []
+    for j in range(len(scored.labels)):
+        own = np.flatnonzero((scored.wanted[:, j] == 1) & (scored.reached[:, j] == 0))
+        for i in own[np.argsort(scored.probability[own, j])][:_MISSED]:
+            missed.append(_mistake(scored, int(i), j, scored.rows[i].photo_kind))
+    alerts.sort(key=lambda one: -one["probability"])
+    return {"false_alerts": alerts[:_FALSE_ALERTS], "missed": missed}
+
+
+def _mistake(scored: Scored, i: int, j: int, kind: str) -> dict[str, Any]:
+    return {
+        "label": scored.labels[j],
+        "probability": float(scored.probability[i, j]),
+        "kind": kind,
+        "note": " ".join(scored.rows[i].note.split())[:_NOTE],
     }
 
 

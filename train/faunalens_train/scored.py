@@ -22,6 +22,7 @@ from faunalens_train.calibrate import Floats
 from faunalens_train.config import TrainConfig
 from faunalens_train.dataset import Parts, load_parts, targets
 from faunalens_train.evaluate import finished_spec, logits_for
+from faunalens_train.pair import load_pair
 
 _BATCH = 8
 _JUDGES = 2
@@ -156,6 +157,7 @@ class TestSet:
 
     Attributes:
         rows: The pictures; they never trained, nor set a threshold.
+        every: All pictures of the manifest.
         images: Folder that their files lie in.
         unknown: See `DataConfig.unknown`.
         held_out: How they were held out: `part`, `group_fold:K` or `source_fold:K`.
@@ -164,6 +166,7 @@ class TestSet:
     __test__ = False  # not a test of pytest's
 
     rows: list[Row]
+    every: list[Row]
     images: Path
     unknown: dict[str, list[str]]
     held_out: str
@@ -176,21 +179,30 @@ def test_set(run: Path) -> TestSet:
         RunError: The folder holds no run, or the manifest has changed since.
     """
     config, parts, held_out = _parts(run)
-    return TestSet(parts.test, parts.images, config.data.unknown, held_out)
+    return TestSet(parts.test, parts.every, parts.images, config.data.unknown, held_out)
 
 
-def score_run(run: Path, logits: str = "test.npz") -> tuple[Scored, ModelSpec]:
+def score_run(
+    run: Path, logits: str = "test.npz", *, second: Path | None = None
+) -> tuple[Scored, ModelSpec]:
     """The test pictures of a run, by the logits in its folder, at the thresholds it would ship.
 
+    Args:
+        second: Run of the sharper model that is asked where the first is in doubt.
+
     Raises:
-        RunError: The folder is incomplete, or the manifest has changed since.
+        RunError: A folder is incomplete, the manifest has changed since, or the runs do not fit.
     """
     config, parts, _ = _parts(run)
     spec, calibration = finished_spec(config, parts, run)
-    stored = folder.load_logits(run / logits)
-    if missing := [row.file for row in parts.test if row.sha256 not in stored]:
-        raise folder.RunError(f"{run / logits} lacks {len(missing)} pictures, as {missing[0]}")
-    probability = calibration.probability(logits_for(parts.test, stored))
+    if second is None:
+        stored = folder.load_logits(run / logits)
+        if missing := [row.file for row in parts.test if row.sha256 not in stored]:
+            raise folder.RunError(f"{run / logits} lacks {len(missing)} pictures, as {missing[0]}")
+        probability = calibration.probability(logits_for(parts.test, stored))
+    else:
+        pair = load_pair(run, second)
+        probability, spec = pair.scores("test"), replace(spec, second=pair.joint)
     rules = policy(spec)
     decisions = [decide(spec, row.tolist(), rules) for row in probability]
     scored = Scored.of(
@@ -205,17 +217,21 @@ def score_run(run: Path, logits: str = "test.npz") -> tuple[Scored, ModelSpec]:
 
 
 def fold_runs(crossval: Path) -> list[Path]:
-    """The folds of a folder made by `crossval`, in order.
+    """The folds of a folder made by `crossval`, in order; or the one run that the folder is.
 
     Raises:
         RunError: There is none, or one is not finished.
     """
-    runs = sorted(path for path in crossval.glob("fold*") if path.is_dir())
+    if (crossval / folder.PROVENANCE).exists():
+        runs = [crossval]
+    else:
+        runs = sorted(path for path in crossval.glob("fold*") if path.is_dir())
     if not runs:
         raise folder.RunError(f"{crossval} holds no folds; expected a folder made by `crossval`")
     if unfinished := [run.name for run in runs if not (run / folder.METRICS).exists()]:
         raise folder.RunError(
-            f"{crossval}: {', '.join(unfinished)} not finished; run `crossval` again"
+            f"{crossval}: {', '.join(unfinished)} not finished; run `crossval` again, or name the "
+            "finished folds"
         )
     return runs
 

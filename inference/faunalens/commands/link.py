@@ -15,14 +15,15 @@ from faunalens.linking.index import PhotoIndex
 from faunalens.linking.match import are_copies
 from faunalens.linking.page import Page, render
 from faunalens.linking.tables import group_by, lost_lines, summary_lines, write_clusters, write_ties
-from faunalens.record import Record, read_records
+from faunalens.output import read_results
+from faunalens.record import Record
 from faunalens.report_page import check_target, write
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("results", type=_FILE)
+@click.argument("results", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--by",
     help="What photos tie together: ad, folder, source, or a column of the table of adverts such "
@@ -84,9 +85,9 @@ def link(
 ) -> None:
     """Find the same photo, edited or not, in different adverts of RESULTS.
 
-    RESULTS are JSON lines of `faunalens scan`; the photos must still be where they were, and are
-    read once. Copies are found after cropping, resizing, saving again, mirroring and writing on
-    them. Needs the extra: pip install 'faunalens[link]'.
+    RESULTS are of `faunalens scan`, a file or a folder of parts; the photos must still be where
+    they were, and are read once. Copies are found after slight cropping, resizing, saving again,
+    mirroring and writing on them. Needs the extra: pip install 'faunalens[link]'.
     """
     out = out or results.with_suffix(".clusters.csv")
     page = None if no_html else out.with_suffix(".html")
@@ -123,12 +124,12 @@ def link(
 def _by(results: Path, by: str | None) -> tuple[str, Record]:
     """The column to go by, and a record to see that it is there."""
     example = None
-    for record in read_records(results):
+    for record in read_results(results):
         example = example or record
         if by is not None or record.ad is not None:
             return by or "ad", record
     if example is None:
-        raise FileError(f"no photos in {results}; expected JSON lines written by `faunalens scan`")
+        raise FileError(f"no photos in {results}; expected results of `faunalens scan`")
     return by or "source", example
 
 

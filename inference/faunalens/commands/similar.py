@@ -20,7 +20,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("results", type=_FILE)
+@click.argument("results", type=click.Path(exists=True, path_type=Path))
 @click.argument("query", type=_FILE)
 @click.option(
     "--top",

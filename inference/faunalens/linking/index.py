@@ -14,8 +14,9 @@ from faunalens.linking.rows import Rows, fingerprint_results
 from faunalens.linking.search import Neighbours
 from faunalens.linking.store import Store
 from faunalens.model import Model
+from faunalens.output import read_results
 from faunalens.pipeline import Classifier
-from faunalens.record import Record, read_records
+from faunalens.record import Record
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class PhotoIndex:
     """The photos of a results file.
 
     Attributes:
-        results: JSON lines of `faunalens scan`.
+        results: Of `faunalens scan`, in any form.
         store: Their fingerprints, and perhaps those of other results.
         rows: Which fingerprint each row of the results has.
         fingerprinter: Makes fingerprints that can be compared with these.
@@ -76,7 +77,7 @@ class PhotoIndex:
     def records(self, wanted: npt.NDArray[np.bool_]) -> Iterator[tuple[int, Record]]:
         """Read the results again: rows for which `wanted`, `(R,)`, is true, with their numbers."""
         for (number, record), chosen in zip(
-            enumerate(read_records(self.results)), wanted, strict=False
+            enumerate(read_results(self.results)), wanted, strict=False
         ):
             if chosen:
                 yield number, record

@@ -14,7 +14,8 @@ from tqdm import tqdm
 from faunalens.errors import FaunalensError, FileError, PhotoError
 from faunalens.linking.fingerprint import Fingerprint, Fingerprinter
 from faunalens.linking.store import Store
-from faunalens.record import Record, decode_embedding, read_records
+from faunalens.output import read_results
+from faunalens.record import Record, decode_embedding
 from faunalens.report_hits import scanned_file
 
 _KEEP = 256  # fingerprints written at a time
@@ -78,7 +79,7 @@ def fingerprint_results(
                 ready.clear()
 
         try:
-            for record in read_records(results):
+            for record in read_results(results):
                 keys.append(record.sha256 if record.failure is None else None)
                 bar.update()
                 if keys[-1] is None or keys[-1] in asked or store.number(keys[-1]) is not None:
