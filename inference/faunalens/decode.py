@@ -35,7 +35,10 @@ PHOTO_SUFFIXES = frozenset(
 # Decoders that a stranger's file may reach. Pillow knows some 40 more (PSD, FITS, EPS, which starts
 # Ghostscript ...); none occurs in adverts, and each is a way in. JPEG stands for MPO too.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-_DAMAGE = (OSError, EOFError, SyntaxError, ValueError, LookupError, TypeError, struct.error)
+_DAMAGE = (
+    OSError, EOFError, SyntaxError, ValueError, LookupError, TypeError, struct.error,
+    RuntimeError,  # what Pillow's AVIF decoder raises
+)  # fmt: skip
 _EXIF_KEPT = (
     ExifTags.Base.DateTimeOriginal,
     ExifTags.Base.OffsetTimeOriginal,
