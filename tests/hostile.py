@@ -30,7 +30,7 @@ _EXAMPLES = 200  # of a fork
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, kind, **options)  # type: ignore[arg-type]
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -123,6 +123,10 @@ def built() -> Iterator[tuple[str, bytes]]:
         "webp that is shorter than it says",
         b"RIFF\xff\xff\xff\x7fWEBPVP8X\x0a\0\0\0" + b"\xff" * 10,
     )
+    avif = valid()["avif"]
+    yield "avif of damaged pixels", avif[:-200] + bytes(255 - b for b in avif[-200:])
+    place = avif.index(b"pitm") + 8
+    yield "avif of another item", avif[:place] + b"\0\x63" + avif[place + 2 :]
     yield "avif that is nothing but a brand", b"\0\0\0\x20ftypavif" + b"\0" * 16
     yield from {
         "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(x) run\n",

@@ -16,6 +16,7 @@ from conftest import plain
 from PIL import Image, ImageDraw, ImageOps
 
 from faunalens.cli import main
+from faunalens.decide import Verdict
 from faunalens.errors import FileError, MissingExtraError
 from faunalens.linking import search
 from faunalens.linking.clusters import STOCK, Cluster, Member, join, shared, ties
@@ -172,6 +173,20 @@ def test_the_page_is_safe(scanned: Any, run: Any, tmp_path: Path) -> None:
     assert page.count('src="data:image/jpeg') == 2 and "<script" not in page
     assert "default-src 'none'" in page
     assert run("link", results, "--overwrite", "--no-html").exit_code == 0
+
+
+def test_the_report_says_where_else(scanned: Any, run: Any, tmp_path: Path) -> None:
+    strong = {"verdict": Verdict.ALERT, "label": "ivory", "family": "ivory"}
+    results = scanned({"a": (picture(1), {**strong, "ad": "1"}), "b": (picture(1), {"ad": "2"})})
+    assert run("link", results, "--no-html").exit_code == 0
+    clusters = tmp_path / "results.clusters.csv"
+    done = CliRunner().invoke(main, ["report", str(results), "--clusters", str(clusters)])
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "results.html").read_text(encoding="utf-8")
+    assert "cluster 1: 2 photos, 2 different by ad" in page
+    clusters.write_text("a,b\n1,2\n")
+    wrong = CliRunner().invoke(main, ["report", str(results), "--clusters", str(clusters)])
+    assert wrong.exit_code == 1 and "expected the CSV of `faunalens link`" in wrong.stderr
 
 
 def test_embeddings_of_the_scan_are_used(scanned: Any, run: Any, monkeypatch: Any) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -113,6 +114,7 @@ def work(connection: Connection, settings: Settings) -> None:
     """The life of a worker process: load, say `ready`, then answer tasks until the parent goes."""
     # Ctrl-C reaches the whole process group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _hush_libraries()
     with contextlib.suppress(OSError):
         # If the machine runs out of memory, the kernel should take a worker and not the parent.
         Path("/proc/self/oom_score_adj").write_text("500")
@@ -135,6 +137,18 @@ def work(connection: Connection, settings: Settings) -> None:
         )
         rows = [record.to_dict() for record in records]
         _send(connection, {"records": rows, "seconds": seconds})
+
+
+def _hush_libraries() -> None:
+    """Libtiff and others write of each damaged file to descriptor 2; the record says it better.
+
+    What Python itself has to say still gets there.
+    """
+    if sys.stderr is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _receive(connection: Connection, tasks: "queue.SimpleQueue[list[Photo]]") -> None:

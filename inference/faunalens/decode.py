@@ -35,7 +35,10 @@ PHOTO_SUFFIXES = frozenset(
 # Decoders that a stranger's file may reach. Pillow knows some 40 more (PSD, FITS, EPS, which starts
 # Ghostscript ...); none occurs in adverts, and each is a way in. JPEG stands for MPO too.
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-_DAMAGE = (OSError, EOFError, SyntaxError, ValueError, LookupError, TypeError, struct.error)
+_DAMAGE = (
+    OSError, EOFError, SyntaxError, ValueError, LookupError, TypeError, struct.error,
+    RuntimeError,  # what Pillow's AVIF decoder raises
+)  # fmt: skip
 _EXIF_KEPT = (
     ExifTags.Base.DateTimeOriginal,
     ExifTags.Base.OffsetTimeOriginal,
@@ -142,6 +145,9 @@ def decode(data: bytes, *, at_least_px: int | None = None) -> Photo:
                         f"photo has more than {MAX_PIXELS:,} pixels ({width} x {height}), which is "
                         "the limit; save it smaller",
                     )
+                # simplejpeg 1.9 gives the same pixels, in 1.0 ms instead of 1.3 (640 x 480) and 26
+                # instead of 29 (4000 x 3000): at most 8 % of what a photo costs with the network,
+                # too little for a second decoder with faults of its own.
                 if at_least_px is not None:
                     image.draft(None, (at_least_px, at_least_px))
                 image.load()

@@ -24,13 +24,22 @@ from faunalens.report import name_of, probability_of
 from faunalens.report_hits import Hit
 
 
-def card(hit: Hit, rank: str, labels: LabelList, language: str, *, unfolded: bool) -> Markup:
+def card(
+    hit: Hit,
+    rank: str,
+    labels: LabelList,
+    language: str,
+    *,
+    unfolded: bool,
+    reuse: str | None = None,
+) -> Markup:
     """The pictures, the verdict and why, the file, and what to do next.
 
     Args:
         rank: Such as `3 of 20`.
         language: Of the texts about the label.
         unfolded: Whether the checks and the law are shown, or only on request.
+        reuse: Where else the photo occurs, if that is known.
     """
     record = hit.record
     verdict = record.verdict or Verdict.CLEAR
@@ -50,7 +59,7 @@ def card(hit: Hit, rank: str, labels: LabelList, language: str, *, unfolded: boo
         percent=percent(likely),
         bar=bar(likely, verdict),
         rule=record.rule or "none",
-        facts=facts(_of_file(record)),
+        facts=facts(_of_file(record, reuse)),
         more=_more(label, labels.checked, language, unfolded) if label else Markup(),
     )
 
@@ -83,10 +92,12 @@ def _figure(drawing: Drawing, caption: str, alt: str, *, marked: bool = False) -
     )
 
 
-def _of_file(record: Record) -> list[tuple[str, Markup]]:
+def _of_file(record: Record, reuse: str | None) -> list[tuple[str, Markup]]:
     rows = [("Photo", fill('<span class="path">{source}</span>', source=record.source))]
     if record.ad is not None:
         rows.append(("Advert", fill("{ad}", ad=record.ad)))
+    if reuse is not None:
+        rows.append(("Same photo", fill("{reuse}", reuse=reuse)))
     rows.append(("Size", fill("{size}", size=_size(record))))
     rows.append(("SHA-256", fill("<code>{sha256}</code>", sha256=record.sha256 or "none")))
     return rows

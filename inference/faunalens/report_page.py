@@ -1,8 +1,8 @@
 """A summary and its hits to one self-contained HTML page."""
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -31,6 +31,7 @@ class Setting:
         made: When the page is made, with time zone.
         language: Of the texts about labels; the page's own words are English.
         warnings: Sentences for the top of the page.
+        reuse: Where else photos occur, by SHA-256 (see `report_reuse`).
     """
 
     results: str
@@ -38,6 +39,7 @@ class Setting:
     labels: LabelList
     language: str = "en"
     warnings: tuple[str, ...] = ()
+    reuse: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(summary: Summary, hits: Iterable[Hit], setting: Setting) -> str:
@@ -177,7 +179,8 @@ def _cards(hits: Iterable[Hit], count: int, setting: Setting) -> Markup:
         first = hit.record.label not in explained
         explained.add(hit.record.label)
         rank = f"{number:,} of {count:,}"
-        cards.append(card(hit, rank, setting.labels, setting.language, unfolded=first))
+        again = setting.reuse.get(hit.record.sha256 or "")
+        cards.append(card(hit, rank, setting.labels, setting.language, unfolded=first, reuse=again))
     return join(cards)
 
 

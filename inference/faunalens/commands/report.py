@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from faunalens.pipeline import Classifier
 from faunalens.report import ModelName, Summary, summarise, summary_lines
 from faunalens.report_hits import Hit, look_again, made_by
 from faunalens.report_page import Setting, check_target, render, write
+from faunalens.report_reuse import read_reuse
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -51,6 +52,11 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=_FILE,
     help="The model file that made RESULTS, if it is not the one that ships.",
 )
+@click.option(
+    "--clusters",
+    type=_FILE,
+    help="CSV of `faunalens link`: hits then say where else their photo occurs.",
+)
 @click.option("--quiet", is_flag=True, help="No progress and no warnings on stderr.")
 @click.option("--overwrite", is_flag=True, help="Replace --out even if it is not a report.")
 def report(
@@ -60,6 +66,7 @@ def report(
     top: int,
     language: str,
     model_path: Path | None,
+    clusters: Path | None,
     quiet: bool,
     overwrite: bool,
 ) -> None:
@@ -68,12 +75,13 @@ def report(
     The page shows each photo with the evidence marked, what the law says and what to check. It is
     one file that makes no request; it holds pictures of the hits, so treat it like them.
     """
-    if no_html and (out or model_path):
-        raise click.UsageError("--no-html makes no page: leave out --out and --model")
+    if no_html and (out or model_path or clusters):
+        raise click.UsageError("--no-html makes no page: leave out --out, --model and --clusters")
     labels = load_labels()
     page = out or results.with_suffix(".html")
     if not no_html:
         check_target(page, results, overwrite=overwrite)
+    reuse = read_reuse(clusters) if clusters else {}
     summary = summarise(read_results(results), top=top)
     if not summary.photos:
         raise FileError(f"no photos in {results}; expected results of `faunalens scan`")
@@ -83,7 +91,7 @@ def report(
         click.echo(line)
     click.echo()
     if not no_html:
-        _write_page(summary, results, page, model_path, labels, language, quiet)
+        _write_page(summary, results, page, model_path, labels, language, reuse, quiet)
         click.echo(f"Page with all {len(summary.hits):,} hits shown here: {page}")
     click.echo(f"A hit is a lead, not proof. {ENGLISH.cannot_show}")
 
@@ -95,6 +103,7 @@ def _write_page(
     model_path: Path | None,
     labels: LabelList,
     language: str,
+    reuse: Mapping[str, str],
     quiet: bool,
 ) -> None:
     classifier: Classifier | None = None
@@ -131,5 +140,6 @@ def _write_page(
         labels=labels,
         language=language,
         warnings=tuple(warnings),
+        reuse=reuse,
     )
     write(render(summary, progress(), setting), page)
