@@ -150,6 +150,28 @@ def export(run: Path, out: Path, second: Path | None) -> None:
         )
 
 
+@main.command()
+@click.argument("run", type=_RUN)
+def taxa(run: Path) -> None:
+    """Give a finished RUN a head for species hints, which `export` takes up.
+
+    Distilled from the backbone as it was before training; some minutes, most of them for features
+    that stay in RUN.
+    """
+    from faunalens_train.taxa import fit_taxa, table
+
+    click.echo(table(fit_taxa(run)))
+
+
+@main.command()
+@click.argument("run", type=_RUN)
+def novelty(run: Path) -> None:
+    """Give a finished RUN a score for photos unlike any it learnt from, which `export` takes up."""
+    from faunalens_train.novelty import fit_novelty, table
+
+    click.echo(table(fit_novelty(run)))
+
+
 @main.command("operating-points")
 @click.argument("config", type=_FILE)
 @click.option("--model", type=_FILE, help="Another model file than the one that ships.")

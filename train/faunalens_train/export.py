@@ -17,16 +17,17 @@ from tqdm import tqdm
 
 from faunalens.decide import Look, decide, policy
 from faunalens.errors import FaunalensError
-from faunalens.labels import load_labels
 from faunalens.limits import SecondModel
-from faunalens.model import INPUT, OUTPUTS, Model
+from faunalens.model import INPUT, OPTIONAL_OUTPUTS, OUTPUTS, Model
 from faunalens.spec import METADATA_KEY, ModelSpec
 from faunalens_data.row import Row
-from faunalens_train import run as folder
 from faunalens_train.calibrate import Calibration
-from faunalens_train.dataset import PhotoDataset, load_parts
+from faunalens_train.dataset import PhotoDataset
 from faunalens_train.evaluate import finished_spec
+from faunalens_train.extras import open_run
 from faunalens_train.net import FaunaNet
+from faunalens_train.novelty import NoveltyNet, load_novelty
+from faunalens_train.taxa import TaxonNet, load_taxa
 
 OPSET = 18
 MAX_DIFFERENCE = 1e-4
@@ -45,7 +46,8 @@ class Parity:
 
     Attributes:
         pictures: Compared.
-        difference: Largest absolute difference of a probability.
+        difference: Largest absolute difference of a probability, or of a chance of a taxon or a
+            novelty where there are such outputs.
         verdicts: Pictures with another verdict.
     """
 
@@ -57,13 +59,22 @@ class Parity:
 class ExportNet(nn.Module):
     """`(N, S, S, 3)` uint8 to (probability, embedding, evidence), calibration folded in.
 
+    With the parts for them, `taxon` and `novelty` follow.
+
     evidence is the head as a 1x1 convolution on each map, scaled by the calibration's slope, summed
     on the grid of the finest; its mean plus one number per label is the logit of the probability.
     """
 
-    def __init__(self, net: FaunaNet, calibration: Calibration) -> None:
+    def __init__(
+        self,
+        net: FaunaNet,
+        calibration: Calibration,
+        taxon: nn.Module | None = None,
+        novelty: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.net = net.eval()
+        self.taxon, self.novelty = taxon, novelty
         offset = torch.tensor(calibration.offset)
         weight = net.head.weight.detach() * calibration.slope
         self.weights = nn.ParameterList(
@@ -73,7 +84,13 @@ class ExportNet(nn.Module):
         bias = net.head.bias.detach() * calibration.slope + offset
         self.bias = nn.Parameter(bias.float(), requires_grad=False)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    @property
+    def outputs(self) -> list[str]:
+        """Names of what `forward` returns, in order."""
+        optional = zip(OPTIONAL_OUTPUTS, (self.taxon, self.novelty), strict=True)
+        return [*OUTPUTS, *(name for name, part in optional if part is not None)]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         maps = self.net.maps(images)
         finest = maps[0].shape[2]
         evidence = torch.zeros(())
@@ -84,7 +101,13 @@ class ExportNet(nn.Module):
             evidence = evidence + functional.interpolate(part, scale_factor=times, mode="nearest")
         probability = torch.sigmoid(evidence.mean((2, 3)) + self.bias)
         pooled = torch.cat([found.mean((2, 3)) for found in maps], 1)
-        return probability, functional.normalize(pooled, dim=1), evidence
+        embedding = functional.normalize(pooled, dim=1)
+        optional = []
+        if self.taxon is not None:
+            optional.append(self.taxon(pooled))
+        if self.novelty is not None:
+            optional.append(self.novelty(pooled))
+        return probability, embedding, evidence, *optional
 
 
 def export(run: Path, out: Path, *, joint: SecondModel | None = None) -> Parity:
@@ -98,17 +121,21 @@ def export(run: Path, out: Path, *, joint: SecondModel | None = None) -> Parity:
     Raises:
         FaunalensError: The run is incomplete, or the gate fails.
     """
-    config = folder.load_config_of(run)
-    labels = load_labels().ids
-    facts = folder.read_json(run / folder.PROVENANCE)
-    parts = load_parts(config.data, labels, facts["held_out"])
-    if parts.fingerprint != facts["manifest"]:
-        raise folder.RunError(f"{config.data.manifest} has changed since {run} was trained")
-    net = FaunaNet(config.net, len(labels), load_weights=False)
-    net.load_state_dict(folder.load_tensors(run / folder.WEIGHTS))
+    config, parts, net = open_run(run)
     spec, calibration = finished_spec(config, parts, run)
-    spec = replace(spec, second=joint)
-    module = ExportNet(net, calibration).eval()
+    taxa, novelty = load_taxa(run), load_novelty(run)
+    spec = replace(
+        spec,
+        second=joint,
+        taxa=() if taxa is None else taxa[0],
+        novelty=None if novelty is None else novelty[1],
+    )
+    module = ExportNet(
+        net,
+        calibration,
+        None if taxa is None else TaxonNet(*taxa[1:]),
+        None if novelty is None else NoveltyNet(novelty[0]),
+    ).eval()
     part = out.with_name(out.name + ".part")
     try:
         _write(module, spec, part)
@@ -145,12 +172,17 @@ def compare(module: ExportNet, model: Model, rows: Sequence[Row], images: Path) 
     difference, verdicts = 0.0, 0
     with torch.inference_mode():
         for photos, _ in tqdm(loader, desc="parity", unit="batch", leave=False, disable=None):
-            ours = module(photos)[0].numpy()
-            theirs = model.predict(photos.numpy()).probability
-            difference = max(difference, float(np.abs(ours - theirs).max()))
-            if np.isnan(theirs).any():
+            named = dict(zip(module.outputs, module(photos), strict=True))
+            predicted = model.predict(photos.numpy())
+            gaps = [
+                np.abs(named[name].numpy() - getattr(predicted, name)).max()
+                for name in ("probability", *module.outputs[len(OUTPUTS) :])
+            ]
+            if np.isnan(gaps).any():
                 difference = float("nan")
                 break
+            difference = max(difference, *(float(gap) for gap in gaps))
+            ours, theirs = named["probability"].numpy(), predicted.probability
             verdicts += sum(
                 decide(spec, _plain(a), rules).verdict != decide(spec, _plain(b), rules).verdict
                 for a, b in zip(ours, theirs, strict=True)
@@ -171,7 +203,7 @@ def _write(module: ExportNet, spec: ModelSpec, path: Path) -> None:
             module,
             (example,),
             input_names=[INPUT],
-            output_names=list(OUTPUTS),
+            output_names=module.outputs,
             dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
             opset_version=OPSET,
             dynamo=True,

@@ -179,7 +179,30 @@ def _backbone(config: NetConfig, load_weights: bool) -> Any:
     return net
 
 
-def _load_pypi(net: nn.Module, module: str, owner: str) -> None:
+def imagenet_classifier(backbone: str) -> tuple[Tensor, Tensor]:
+    """The last layer that came with a backbone's weights: weight `(1000, D)` and bias `(1000,)`.
+
+    Raises:
+        ConfigError: The weights are not to be had, or classify something else.
+    """
+    pypi = _PYPI_WEIGHTS.get(backbone)
+    if pypi is not None:
+        weight, bias = _pypi_tensors(*pypi)[-2:]
+    else:
+        try:
+            head = timm.create_model(backbone, pretrained=True).get_classifier()
+            weight, bias = head.weight.detach(), head.bias.detach()
+        except Exception as error:  # as for _backbone; AttributeError if it has no such layer
+            raise ConfigError(f"{backbone} has no ImageNet classifier: {error}") from error
+    if len(weight) != 1000 or weight.ndim != 2:
+        raise ConfigError(
+            f"{backbone} classifies as {tuple(weight.shape)}, expected (1000, D): only backbones "
+            "trained on the 1000 classes of ImageNet know its taxa"
+        )
+    return weight.float(), bias.float()
+
+
+def _pypi_tensors(module: str, owner: str) -> list[Tensor]:
     try:
         package = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -190,10 +213,14 @@ def _load_pypi(net: nn.Module, module: str, owner: str) -> None:
     found = sorted(path.glob("*.pth"))
     if len(found) != 1 or not hasattr(package, owner):
         raise ConfigError(f"{module} does not hold the one weight file expected in {path}")
-    stored = torch.load(found[0], map_location="cpu", weights_only=True)
+    return list(torch.load(found[0], map_location="cpu", weights_only=True).values())
+
+
+def _load_pypi(net: nn.Module, module: str, owner: str) -> None:
+    stored = _pypi_tensors(module, owner)
     # Same tensors in the same order under other names; the last two are the classifier.
     ours = net.state_dict()
-    values = list(stored.values())[: len(ours)]
+    values = stored[: len(ours)]
     if len(stored) != len(ours) + 2 or any(
         a.shape != b.shape for a, b in zip(ours.values(), values, strict=True)
     ):
