@@ -4,16 +4,19 @@ import hashlib
 import json
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browser import browse
+from click.testing import CliRunner
 from conftest import plain
 from PIL import Image
-from serving import serving
+from serving import default_desk, serving
 
+from faunalens.cli import main
 from faunalens.labels import LANGUAGES
 from faunalens.model import Model
 from faunalens.pipeline import Classifier
@@ -219,3 +222,164 @@ def test_a_photo_from_the_camera(server: str) -> None:
         page.locator("#fl-first .fl-badge").wait_for(timeout=60_000)
         assert not page.locator("#fl-camera-window").is_visible()
         page.get_by_text("camera 20").first.wait_for()
+
+
+def test_a_decision_and_a_record_through_the_api(server: str, tmp_path: Path) -> None:
+    from gradio_client import Client, handle_file
+    from gradio_client.exceptions import AppError
+
+    photo = handle_file(png(RED, tmp_path / "red.png"))
+    about: dict[str, Any] = {"photo": photo, "officer": "API officer", "note": "by a program"}
+    client = Client(f"{server}en/", verbose=False, download_files=str(tmp_path / "down"))
+    try:
+        told = client.predict(**about, choice="confirmed", other_label="", api_name="/decide")
+        assert told["label"] == "ivory" and told["officer"] == "API officer"
+        pdf, record = client.predict(
+            **about, choice="other", other_label="nothing", api_name="/case_record"
+        )
+        for wrong in ({"choice": "maybe"}, {"choice": "other", "other_label": "unicorn"}):
+            with pytest.raises(AppError):
+                client.predict(**about, **{"other_label": "", **wrong}, api_name="/decide")
+        counted = client.predict(api_name="/agreement")
+    finally:
+        client.close()
+    assert counted["ivory"]["confirmed"] >= 1
+    for file in (pdf, record):
+        path = file["path"] if isinstance(file, dict) else file
+        assert CliRunner().invoke(main, ["verify", path]).exit_code == 0
+
+
+def save_a_decision(page: Any, say: Any) -> None:
+    page.get_by_label(say("decide.confirmed")).check()
+    page.locator("#fl-decide").get_by_label(say("decide.officer")).fill("A. Peeters")
+    page.get_by_role("button", name=say("decide.save")).click()
+
+
+def test_a_database_that_is_down(tiny_model_path: Path, tmp_path: Path) -> None:
+    from faunalens.decisions import Store
+    from faunalens_app.desk import Desk
+    from faunalens_app.web import Settings
+
+    say, database = catalogue("en"), tmp_path / "folder" / "d.sqlite"
+    database.parent.write_text("a file where the folder should be")
+    store = Store(f"sqlite:///{database}")
+    uploads = tmp_path / "uploads"
+    classifier = Classifier(Model(tiny_model_path))
+    with (
+        serving(classifier, uploads, Settings(Desk(store))) as address,
+        browse(1280, 800) as watch,
+    ):
+        page = watch.page
+        page.goto(f"{address}en/")
+        page.set_input_files(
+            "#fl-files input[type=file]", png(RED, tmp_path / "red.png"), timeout=60_000
+        )
+        page.locator("#fl-first h2", has_text="ivory").wait_for(timeout=60_000)
+        save_a_decision(page, say)
+        page.locator("#fl-told", has_text="kept in this page: 1").wait_for(timeout=60_000)
+        database.parent.unlink()  # the database is back
+        page.get_by_role("button", name=say("decide.again")).click()
+        page.locator("#fl-told", has_text=say("decide.all_saved")).wait_for(timeout=60_000)
+        assert [one.officer for one in store.decisions()] == ["A. Peeters"]
+
+
+def violations(page: Any) -> list[str]:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    return [f"{v['id']}: {v['nodes'][0]['html']}" for v in axe.run(page).response["violations"]]
+
+
+def test_every_screen_is_accessible(server: str, tmp_path: Path) -> None:
+    """axe-core finds nothing, on a wide screen, on a phone, and at 200 % zoom."""
+    say = catalogue("en")
+    red, note = png(RED, tmp_path / "red.png"), tmp_path / "note.jpg"
+    note.write_text("a text file")
+    with browse(1280, 800) as watch:
+        page = watch.page
+        page.goto(f"{server}en/")
+        page.get_by_text(say("answer.waiting")).wait_for(timeout=60_000)
+        assert violations(page) == []
+        page.set_input_files("#fl-files input[type=file]", [red, note])
+        page.locator("#fl-first .fl-card h2").wait_for(timeout=60_000)
+        assert violations(page) == []
+        page.get_by_role("tab", name=say("tab.many")).click()
+        page.set_input_files("#fl-many-files input[type=file]", [red, note])
+        page.locator("#fl-gallery li").nth(1).wait_for(timeout=60_000)
+        assert violations(page) == []
+        for tab, place in (("tab.decisions", "#fl-agree h2"), ("tab.model", "#fl-model h2")):
+            page.get_by_role("tab", name=say(tab)).click()
+            page.locator(place).wait_for(timeout=60_000)
+            assert violations(page) == []
+        for width in (360, 640):  # 640 is 1280 at 200 %
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            page.screenshot(path=tmp_path / f"model-{width}.png")
+        assert watch.errors == []
+
+
+def test_review_from_the_keyboard(server: str, tmp_path: Path) -> None:
+    say = catalogue("en")
+    archive = tmp_path / "photos.zip"
+    with zipfile.ZipFile(archive, "w") as members:
+        for name, colour in (("red", RED), ("green", GREEN), ("grey", GREY)):
+            members.write(png(colour, tmp_path / f"{name}.png"), f"../{name}.png")
+    with browse(1280, 800) as watch:
+        page = watch.page
+        page.goto(f"{server}en/")
+        page.get_by_role("tab", name=say("tab.many")).click(timeout=60_000)
+        page.set_input_files("#fl-many-files input[type=file]", archive)
+        place = page.locator("#fl-focus .fl-place")
+        place.get_by_text("Photo 1 of 3").wait_for(timeout=60_000)
+        page.locator("#fl-many").get_by_label(say("many.advert")).fill("gre")
+        page.get_by_text("2 photos fit the filters").wait_for(timeout=60_000)
+        page.locator("body").click(position={"x": 2, "y": 2})
+        page.keyboard.press("c")
+        page.locator("#fl-many-told", has_text=say("decide.first_name")).wait_for(timeout=60_000)
+        panel = page.get_by_role("tabpanel").filter(has=page.locator("#fl-many-files"))
+        panel.get_by_label(say("decide.officer")).fill("B. Dubois")
+        page.locator("body").click(position={"x": 2, "y": 2})
+        page.keyboard.press("c")
+        place.get_by_text("Photo 2 of").wait_for(timeout=60_000)
+        page.keyboard.press("p")
+        place.get_by_text("Photo 1 of").wait_for(timeout=60_000)
+        assert say("decide.confirmed") in place.inner_text()
+
+
+def test_two_officers_at_once(server: str, tmp_path: Path) -> None:
+    """Each sees the answer to their own photo."""
+    with browse(1280, 800) as watch:
+        first = watch.page
+        second = first.context.browser.new_page()
+        for page, colour, language in ((first, RED, "en"), (second, GREEN, "nl")):
+            page.goto(f"{server}{language}/")
+            page.locator("#fl-first .fl-empty").wait_for(timeout=60_000)
+            photo = png(colour, tmp_path / f"{language}.png")
+            page.set_input_files("#fl-files input[type=file]", photo)
+        first.locator("#fl-first h2", has_text="ivory").wait_for(timeout=60_000)
+        second.locator("#fl-first h2", has_text="slang").wait_for(timeout=60_000)
+        second.close()
+
+
+def test_a_photo_over_the_limit(tiny_model_path: Path, tmp_path: Path) -> None:
+    from faunalens_app.web import Settings
+
+    huge = tmp_path / "huge.png"
+    Image.new("1", (30_000, 30_000)).save(huge)
+    big = tmp_path / "big.jpg"
+    big.write_bytes(bytes(3 * 2**20))
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    settings = Settings(default_desk(uploads), max_upload_mb=2)
+    say = catalogue("en")
+    with (
+        serving(Classifier(Model(tiny_model_path)), uploads, settings) as address,
+        browse(1280, 800) as watch,
+    ):
+        page = watch.page
+        page.goto(f"{address}en/")
+        page.get_by_text(say("answer.waiting")).wait_for(timeout=60_000)
+        page.set_input_files("#fl-files input[type=file]", huge)
+        page.locator("#fl-first", has_text="150 million pixels").wait_for(timeout=60_000)
+        page.reload()
+        page.get_by_text(say("answer.waiting")).wait_for(timeout=60_000)
+        page.set_input_files("#fl-files input[type=file]", big)
+        page.get_by_text("exceeds").first.wait_for(timeout=60_000)

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import sys
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
@@ -170,6 +171,18 @@ def test_the_kit_is_complete_and_its_checksums_hold(kit: Path, shipped: list[Mod
             assert hashlib.sha256(tensor.read_bytes()).hexdigest() == vector["tensor_sha256"]
     parts = json.loads((kit / "sbom.cdx.json").read_text())["components"]
     assert {"onnxruntime", "numpy", "pillow"} <= {part["name"] for part in parts}
+
+
+def test_without_its_extra_the_command_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.delitem(sys.modules, "faunalens.kit.any_size", raising=False)
+    monkeypatch.delitem(sys.modules, "faunalens.kit.document", raising=False)
+    done = CliRunner().invoke(main, ["export-kit", str(tmp_path / "kit")])
+    assert done.exit_code == 1
+    assert "pip install 'faunalens[kit]'" in done.output
+    assert not (tmp_path / "kit").exists()
 
 
 def test_the_kit_never_overwrites(kit: Path) -> None:

@@ -34,7 +34,7 @@ def two_models() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_the_better_model_counts_more_and_the_pair_finds_more() -> None:
     first, second, wanted = two_models()
-    joint = fit_joint(first, second, wanted, LABELS, FAMILIES, CONFIG)
+    joint = fit_joint(first, second, wanted, LABELS, FAMILIES, CONFIG, products=["ivory"])
     assert joint.weights[1] > joint.weights[0] >= 0
     scores = joint_scores(joint, first, second, LABELS)
     nothing = (wanted == 0).all(1)
@@ -50,7 +50,7 @@ def test_the_better_model_counts_more_and_the_pair_finds_more() -> None:
 
 def test_doubt_takes_in_all_that_a_person_would_see() -> None:
     first, second, wanted = two_models()
-    joint = fit_joint(first, second, wanted, LABELS, FAMILIES, CONFIG)
+    joint = fit_joint(first, second, wanted, LABELS, FAMILIES, CONFIG, products=["ivory"])
     asked = in_doubt(joint, first, LABELS)
     scores = joint_scores(joint, first, second, LABELS)
     assert (scores[~asked] == first[~asked]).all()

@@ -44,6 +44,12 @@ class CheckScreen:
                 first = gr.HTML(
                     waiting(say).first, elem_id="fl-first", elem_classes="fl-html", padding=False
                 )
+        closer = gr.Button(
+            say("closer.ask"),
+            visible=bench.spec.second is not None,
+            elem_id="fl-closer",
+            elem_classes="fl-narrow",
+        )
         more = gr.HTML(elem_id="fl-more", elem_classes="fl-html", padding=False)
         files.change(
             self._judge,
@@ -60,6 +66,23 @@ class CheckScreen:
             api_visibility="private",
             show_progress="hidden",
         )
+
+        closer.click(
+            self._closer,
+            [self.seen, self.shown],
+            [self.seen, first, more],
+            api_visibility="private",
+            show_progress="minimal",
+        )
+
+    def _closer(self, seen: list[Seen], place: str | None) -> tuple[object, ...]:
+        """Judge the shown photo again, with the second model and parts of the photo."""
+        at = int(place or 0)
+        if at < len(seen) and (path := seen[at].path) is not None:
+            again = self._bench.closer().classify(path, source=seen[at].record.source)
+            seen = [*seen[:at], Seen.of(again, path, self._bench.spec), *seen[at + 1 :]]
+        said = self._said(seen, at)
+        return seen, said.first, said.more
 
     def _judge(self, uploads: Sequence[Upload], before: list[Seen]) -> tuple[object, ...]:
         say = self._say

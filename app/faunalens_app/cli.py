@@ -11,6 +11,7 @@ import webbrowser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +20,9 @@ from faunalens.errors import FaunalensError, MissingExtraError
 from faunalens.model import Model
 from faunalens.pipeline import Classifier
 from faunalens_app import text
+
+if TYPE_CHECKING:
+    from faunalens.linking.index import PhotoIndex
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -58,6 +62,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="Temporary copies of photos are deleted once older.",
 )
+@click.option(
+    "--similar", type=_FILE, help="Results of a scan in which to look for similar photos."
+)
 @click.option("--model", "model_path", type=_FILE, help="Another model than the one that ships.")
 @click.option(
     "--open/--no-open", "open_browser", default=True, show_default=True, help="Open the browser."
@@ -74,6 +81,7 @@ def serve(
     max_upload_mb: int,
     queue_size: int,
     keep_minutes: float,
+    similar: Path | None,
     model_path: Path | None,
     open_browser: bool,
     api: bool,
@@ -128,6 +136,7 @@ def serve(
             max_upload_mb=max_upload_mb,
             queue_size=queue_size,
             workers=max(2, available_cores()),
+            similar=_index(similar, model_path),
         )
         classifier = Classifier(Model(model_path, threads=available_cores()))
         application = web.application(classifier, settings)
@@ -150,6 +159,15 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def _index(results: Path | None, model_path: Path | None) -> "PhotoIndex | None":
+    """The photos of some results, ready to be searched."""
+    if results is None:
+        return None
+    from faunalens.linking.index import PhotoIndex
+
+    return PhotoIndex.of_results(results, None, model_path, threads=available_cores())
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -1,5 +1,6 @@
 """A judged photo as a session keeps it: all that the screens need of it, but no pixels."""
 
+import functools
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from faunalens.decide import Policy
+from faunalens.decide import Look, Policy, policy
 from faunalens.hints import Hint
 from faunalens.labels import LabelList, load_labels
+from faunalens.model import Model
 from faunalens.pipeline import Classifier, Judgement
 from faunalens.record import Record
 from faunalens.spec import ModelSpec
@@ -81,9 +83,22 @@ class Bench:
         """The thresholds photos are judged by."""
         return self.classifier.rules
 
+    def closer(self) -> Classifier:
+        """The same model, looking again with its second one, and at parts of the photo.
+
+        Raises:
+            ModelError: The second model's file is missing.
+        """
+        return _closer(self.classifier.model)
+
     def taxon_name(self, taxon_id: str, language: str) -> str:
         """A taxon's name in a language; its id, made readable, if the label list has no names."""
         for taxon in getattr(self.labels, "taxa", ()):
             if taxon.id == taxon_id:
                 return str(taxon.names[language])
         return taxon_id.replace("_", " ").capitalize()
+
+
+@functools.lru_cache(maxsize=2)
+def _closer(model: Model) -> Classifier:
+    return Classifier(model, policy(model.spec, look=Look.ZOOM))

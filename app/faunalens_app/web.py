@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from importlib import resources
+from typing import TYPE_CHECKING
 
 import gradio as gr
 from fastapi import FastAPI
@@ -10,6 +11,7 @@ from starlette.types import ASGIApp
 from faunalens.fragments import Markup, fill, join, style
 from faunalens.labels import LANGUAGES
 from faunalens.pipeline import Classifier
+from faunalens_app.about import about
 from faunalens_app.agreement import AgreementScreen
 from faunalens_app.api import publish
 from faunalens_app.catalogue import NAMES, Catalogue, catalogue
@@ -19,7 +21,14 @@ from faunalens_app.desk import Desk
 from faunalens_app.guard import Door, Guard
 from faunalens_app.many import ManyScreen
 from faunalens_app.seen import Bench
+from faunalens_app.similar import SimilarPanel
 from faunalens_app.uploads import take_uploads_only
+
+if TYPE_CHECKING:
+    from faunalens.linking.index import PhotoIndex
+
+_SESSIONS = 200
+"""Pages and programs at once, per language; the one unused for longest gives way."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,7 @@ class Settings:
         max_upload_mb: Largest single upload.
         queue_size: Requests that may wait; more are told to come back.
         workers: Requests answered at the same time, per language.
+        similar: Where to look for similar photos; None offers no such search.
     """
 
     desk: Desk
@@ -41,6 +51,7 @@ class Settings:
     max_upload_mb: int = 100
     queue_size: int = 100
     workers: int = 4
+    similar: "PhotoIndex | None" = None
 
 
 def build(classifier: Classifier, language: str, settings: Settings) -> gr.Blocks:
@@ -55,13 +66,21 @@ def build(classifier: Classifier, language: str, settings: Settings) -> gr.Block
         with gr.Tabs():
             with gr.Tab(say("tab.check"), id="check"):
                 check = CheckScreen(bench, say, privacy)
+                if settings.similar is not None:
+                    SimilarPanel(settings.similar, say, check.seen, check.shown)
                 DecidingPanel(bench, say, settings.desk, check.seen, check.shown)
             with gr.Tab(say("tab.many"), id="many"):
                 ManyScreen(bench, say, settings.desk)
             with gr.Tab(say("tab.decisions"), id="decisions") as tab:
                 AgreementScreen(bench, say, settings.desk, tab)
+            with gr.Tab(say("tab.model"), id="model"):
+                gr.HTML(
+                    about(bench, say), elem_id="fl-model", elem_classes="fl-html", padding=False
+                )
         publish(bench, say, settings.desk)
     take_uploads_only(page, say)
+    # Of programs, which do not say goodbye, gradio keeps 10,000 by itself: 0.17 MB each.
+    page.state_session_capacity = _SESSIONS
     page.queue(max_size=settings.queue_size, default_concurrency_limit=settings.workers)
     return page
 

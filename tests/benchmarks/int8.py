@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnxruntime as ort
 
 from faunalens.model import Model, shipped_model_path
@@ -26,6 +27,7 @@ from faunalens_train.int8 import Images, quantise
 
 _CALIBRATION = 200  # pictures
 _ROUNDS = 30
+_STATIC = "fp32 static"  # batch fixed to 1
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "s8s8": {"activations": "s8", "symmetric": True, "direct": False},
@@ -76,15 +78,22 @@ def pictures(recipe: Path, work: Path) -> tuple[Images, Images, npt.NDArray[np.f
 
 def build(model: Path, work: Path, val: Images) -> dict[str, Path]:
     """Name to file of every variant."""
-    made = {"fp32": model, **{name: variant(work, name) for name in VARIANTS}}
+    made = {"fp32": model, _STATIC: variant(work, _STATIC)}
+    fixed = onnx.load(model)
+    for tensor in (*fixed.graph.input, *fixed.graph.output):
+        size = tensor.type.tensor_type.shape.dim[0]
+        size.Clear()
+        size.dim_value = 1
+    onnx.save(fixed, made[_STATIC])
     for name, options in VARIANTS.items():
+        made[name] = variant(work, name)
         quantise(model, val, made[name], **options)
     return made
 
 
 def variant(work: Path, name: str) -> Path:
     """Where a variant lies."""
-    return work / f"int8-{name.replace(' ', '-')}.onnx"
+    return work / f"{name.replace(' ', '-')}.onnx"
 
 
 def session(path: Path, profile: Path | None = None) -> ort.InferenceSession:

@@ -74,7 +74,9 @@ def torch_timm(backbone: str, side: int, *, compiled: bool) -> Run:
     return run
 
 
-def contenders(previous: Path | None, int8: Path | None, backbone: str) -> dict[str, Run]:
+def contenders(
+    previous: Path | None, int8: Path | None, backbone: str, *, compiled: bool
+) -> dict[str, Run]:
     """Name to a function that judges one photo; ours comes first."""
     path = shipped_model_path()
     side = Model(path).spec.resize.size_px
@@ -87,7 +89,8 @@ def contenders(previous: Path | None, int8: Path | None, backbone: str) -> dict[
     if previous:
         found["previous release, onnxruntime"] = onnx_runtime(previous)
     found[f"timm {backbone}, eager"] = torch_timm(backbone, side, compiled=False)
-    found[f"timm {backbone}, torch.compile"] = torch_timm(backbone, side, compiled=True)
+    if compiled:
+        found[f"timm {backbone}, torch.compile"] = torch_timm(backbone, side, compiled=True)
     package = importlib.util.find_spec("nudenet")
     if package and package.origin:
         found["NudeNet 320n, onnxruntime"] = onnx_runtime(Path(package.origin).parent / "320n.onnx")
@@ -100,8 +103,9 @@ def main() -> None:
     parser.add_argument("--int8", type=Path)
     parser.add_argument("--backbone", default="tf_efficientnet_lite0")
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
-    runs = contenders(options.previous, options.int8, options.backbone)
+    runs = contenders(options.previous, options.int8, options.backbone, compiled=options.compile)
     for run in runs.values():
         run()
         run()

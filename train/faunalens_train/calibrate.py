@@ -10,10 +10,14 @@ import torch
 
 from faunalens.limits import FamilySpec, Threshold, Thresholds
 from faunalens.spec import family_probability
+from faunalens_data.row import Row
 from faunalens_train.config import ThresholdConfig
 from faunalens_train.probe import masked_bce
 
 Floats = npt.NDArray[np.float64]
+
+ORDINARY_KINDS = ("goods", "scene", "animal", "other")
+"""Kinds of negative that adverts are full of."""
 
 _PULL = 2.0  # strength of the pull of each offset to 0, in units of log-loss of one picture
 
@@ -67,7 +71,9 @@ def fit_calibration(logits: npt.ArrayLike, wanted: npt.NDArray[np.float32]) -> C
     return Calibration(float(log_slope.detach().exp()), tuple(offset.detach().tolist()))
 
 
-def threshold_at(scores: npt.ArrayLike, fpr: float) -> float:
+def threshold_at(
+    scores: npt.ArrayLike, fpr: float, weights: npt.NDArray[np.float64] | None = None
+) -> float:
     """The lowest score that at most `fpr` of these negatives reach.
 
     With fewer than 1 / fpr negatives none may reach it: it then lies just above the highest.
@@ -75,10 +81,31 @@ def threshold_at(scores: npt.ArrayLike, fpr: float) -> float:
     Args:
         scores: `(N,)` of negatives, N from 1.
         fpr: 0 to 1.
+        weights: `(N,)`, what share of all each negative stands for; all alike if None.
     """
-    ordered = np.sort(np.asarray(scores, np.float64))[::-1]
-    allowed = min(int(fpr * len(ordered)), len(ordered) - 1)
-    return float(np.nextafter(ordered[allowed], np.inf))
+    values = np.asarray(scores, np.float64)
+    share = np.ones(len(values)) if weights is None else weights
+    order = np.argsort(-values, kind="stable")
+    reached = np.cumsum(share[order]) / share.sum()
+    allowed = min(int((reached <= fpr + 1e-12).sum()), len(values) - 1)
+    return float(np.nextafter(values[order][allowed], np.inf))
+
+
+def advert_weights(rows: Sequence[Row], hard_share: float) -> npt.NDArray[np.float64]:
+    """`(N,)` what each negative stands for in a stream of adverts; 0 for the rest of the rows.
+
+    Data sets hold look-alikes, toys and art on purpose, many more than adverts do.
+    """
+    hard = np.array(
+        [row.is_negative and row.negative_kind not in ORDINARY_KINDS for row in rows], bool
+    )
+    ordinary = np.array([row.is_negative for row in rows], bool) & ~hard
+    out = np.zeros(len(rows))
+    if not (hard.any() and ordinary.any()):
+        return np.asarray(out + (hard | ordinary))
+    out[hard] = hard_share / hard.sum()
+    out[ordinary] = (1 - hard_share) / ordinary.sum()
+    return out
 
 
 def choose_thresholds(
@@ -87,6 +114,7 @@ def choose_thresholds(
     labels: Sequence[str],
     families: Mapping[str, Sequence[str]],
     config: ThresholdConfig,
+    weights: npt.NDArray[np.float64] | None = None,
 ) -> tuple[dict[str, Thresholds], dict[str, FamilySpec]]:
     """Thresholds per label, and per family of two labels or more.
 
@@ -99,23 +127,30 @@ def choose_thresholds(
         labels: In model order.
         families: Family id to its label ids.
         config: Rates and floors.
+        weights: `(N,)` from `advert_weights`; all negatives alike if None.
     """
-    nothing = probability[(wanted == 0).all(axis=1)]
-    by_label = {label: _pair(nothing[:, j], config) for j, label in enumerate(labels)}
+    chosen = (wanted == 0).all(axis=1)
+    if weights is not None:
+        chosen &= weights > 0
+        weights = weights[chosen]
+    nothing = probability[chosen]
+    by_label = {label: _pair(nothing[:, j], config, weights) for j, label in enumerate(labels)}
     by_family = {}
     for key, members in families.items():
         columns = [labels.index(label) for label in members]
         own = None
         if len(columns) > 1:
             joint = np.array([family_probability(list(row)) for row in nothing[:, columns]])
-            own = _pair(joint, config)
+            own = _pair(joint, config, weights)
         by_family[key] = FamilySpec(tuple(members), own)
     return by_label, by_family
 
 
-def _pair(negatives: Floats, config: ThresholdConfig) -> Thresholds:
-    alert = max(threshold_at(negatives, config.alert_fpr), config.alert_floor)
-    review = max(threshold_at(negatives, config.review_fpr), config.review_floor)
+def _pair(
+    negatives: Floats, config: ThresholdConfig, weights: npt.NDArray[np.float64] | None
+) -> Thresholds:
+    alert = max(threshold_at(negatives, config.alert_fpr, weights), config.alert_floor)
+    review = max(threshold_at(negatives, config.review_fpr, weights), config.review_floor)
     return Thresholds(
         alert=Threshold(_up(alert), config.alert_fpr),
         review=Threshold(min(_up(review), _up(alert)), config.review_fpr),

@@ -154,13 +154,17 @@ class ThresholdConfig:
         alert_fpr, review_fpr: False-positive rates aimed for, per label.
         alert_floor, review_floor: Probabilities below which no verdict begins, however well the
             validation pictures separate: photos from elsewhere separate less well.
-        doubt_fpr: Share of negatives, per label, that the first model may ask the second about.
+        hard_share: Share of look-alikes, toys and art among the photos of a stream of adverts that
+            show nothing protected, 0 to 1; data sets hold many more, on purpose.
+        doubt_fpr: Share of negatives, per product label, that the first model may ask the second
+            about.
     """
 
     alert_fpr: float = 0.001
     review_fpr: float = 0.01
     alert_floor: float = 0.5
     review_floor: float = 0.1
+    hard_share: float = 0.05
     doubt_fpr: float = 0.03
 
 
@@ -197,6 +201,8 @@ class TrainConfig:
             "thresholds",
             "0 < alert_fpr <= review_fpr < 1",
         )
+        _check(0 < limits.hard_share < 1, "thresholds.hard_share", "above 0 to below 1")
+        _check(0 < limits.doubt_fpr < 1, "thresholds.doubt_fpr", "above 0 to below 1")
         _check(
             0 < limits.review_floor <= limits.alert_floor < 1,
             "thresholds",

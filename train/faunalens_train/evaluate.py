@@ -12,7 +12,13 @@ from faunalens.decide import decide, policy
 from faunalens.labels import load_labels
 from faunalens.spec import ModelSpec, ResizeRule
 from faunalens_data.row import Row
-from faunalens_train.calibrate import Calibration, Floats, choose_thresholds, fit_calibration
+from faunalens_train.calibrate import (
+    Calibration,
+    Floats,
+    advert_weights,
+    choose_thresholds,
+    fit_calibration,
+)
 from faunalens_train.config import TrainConfig
 from faunalens_train.dataset import Parts, targets
 from faunalens_train.metrics import (
@@ -43,7 +49,12 @@ def finished_spec(config: TrainConfig, parts: Parts, run: Path) -> tuple[ModelSp
     wanted = targets(parts.val, labels, config.data.unknown)
     calibration = fit_calibration(logits, wanted)
     thresholds, families = choose_thresholds(
-        calibration.probability(logits), wanted, labels, family_members(), config.thresholds
+        calibration.probability(logits),
+        wanted,
+        labels,
+        family_members(),
+        config.thresholds,
+        advert_weights(parts.val, config.thresholds.hard_share),
     )
     spec = ModelSpec(
         name=config.name,

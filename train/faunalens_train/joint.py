@@ -3,7 +3,7 @@
 All from the validation pictures, which trained neither.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +34,8 @@ def fit_joint(
     families: Mapping[str, Sequence[str]],
     config: ThresholdConfig,
     *,
+    products: Collection[str],
+    weights: npt.NDArray[np.float64] | None = None,
     file: str = "second.onnx",
     sha256: str = "",
 ) -> SecondModel:
@@ -45,15 +47,19 @@ def fit_joint(
         labels: In model order.
         families: Family id to its label ids.
         config: Rates and floors of the thresholds, and the rate of doubt.
+        products: Labels that need a sharper look; of the others only what the first model would
+            show to a person is judged again.
+        weights: `(N,)` what each negative stands for, see `advert_weights`.
         file, sha256: Of the second model's file.
     """
     nothing = (wanted == 0).all(axis=1)
-    alone, _ = choose_thresholds(first, wanted, labels, families, config)
+    alone, _ = choose_thresholds(first, wanted, labels, families, config, weights)
     doubt = {}
     for place, label in enumerate(labels):
-        often = threshold_at(first[nothing, place], config.doubt_fpr)
-        # Whatever the first would show to a person is judged again.
-        doubt[label] = float(np.floor(min(often, alone[label].review.probability) * 1e6) / 1e6)
+        limit = alone[label].review.probability
+        if label in products:
+            limit = min(limit, threshold_at(first[nothing, place], config.doubt_fpr))
+        doubt[label] = float(np.floor(limit * 1e6) / 1e6)
     dummy = Thresholds(Threshold(1.0, 0.5), Threshold(1.0, 0.5))
     joint = SecondModel(
         file=file,
@@ -66,10 +72,12 @@ def fit_joint(
         families={},
     )
     asked = in_doubt(joint, first, labels)
-    weights, offset = _fit(logit(first[asked]), logit(second[asked]), wanted[asked])
-    joint = replace(joint, weights=weights, offset=offset)
+    slopes, offset = _fit(logit(first[asked]), logit(second[asked]), wanted[asked])
+    joint = replace(joint, weights=slopes, offset=offset)
     probability = joint_scores(joint, first, second, labels)
-    thresholds, family_specs = choose_thresholds(probability, wanted, labels, families, config)
+    thresholds, family_specs = choose_thresholds(
+        probability, wanted, labels, families, config, weights
+    )
     return replace(joint, thresholds=thresholds, families=family_specs)
 
 

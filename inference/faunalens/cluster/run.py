@@ -91,8 +91,12 @@ class _Actor:
 
 @contextmanager
 def _cluster(address: str | None) -> Iterator[Any]:
-    # Read when ray is imported.
+    address = address or os.environ.get("RAY_ADDRESS")
+    # Both are read when ray is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address is None:
+        # As Ray does on Windows and macOS: a cluster of this machine alone, on loopback.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
         import ray.data
@@ -103,17 +107,11 @@ def _cluster(address: str | None) -> Iterator[Any]:
         logging.getLogger(name).setLevel(logging.ERROR)
     ours = not ray.is_initialized()
     if ours:
-        address = address or os.environ.get("RAY_ADDRESS")
         local: dict[str, Any] = {}
         if address is None:
             from faunalens.cores import available_cores
 
-            # On this machine alone: nothing listens to others.
-            local = {
-                "num_cpus": available_cores(),
-                "include_dashboard": False,
-                "_node_ip_address": "127.0.0.1",
-            }
+            local = {"num_cpus": available_cores(), "include_dashboard": False}
         try:
             ray.init(address=address, log_to_driver=False, logging_level="error", **local)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:

@@ -108,7 +108,7 @@ def _cluster(cluster: Cluster, page: Page) -> Markup:
         by=page.by,
         pictures=join(_picture(one, page) for one in cluster.members[:_PICTURES]),
         more=_more(len(cluster.members) - _PICTURES, "photos"),
-        names=names,
+        names=names if page.by != "source" else Markup(),  # below each picture already
         rest=_more(len(cluster.groups) - _NAMES, "names"),
     )
 
@@ -131,7 +131,7 @@ def _picture(member: Member, page: Page) -> Markup:
         picture=picture,
         badge=badge(verdict),
         likely=likely,
-        group=member.group,
+        group=member.group if member.group != record.source else "",
         source=record.source,
         link=member.link,
     )
