@@ -26,8 +26,8 @@ from faunalens.errors import FailureKind, FileError, ModelError, UsageError
 from faunalens.inputs import find_photos
 from faunalens.inputs_item import Item
 from faunalens.model import Model
-from faunalens.output import Form
 from faunalens.output_formats import read_file
+from faunalens.output_target import Form
 from faunalens.record import Failure
 
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (140, 0, 0), (90, 90, 90)]

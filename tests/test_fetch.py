@@ -13,9 +13,10 @@ import pytest
 from test_inputs import GREY, RED, write_table
 from test_scan import rows, run
 
-from faunalens import inputs_fetch
+from faunalens import inputs_fetch, inputs_guard
 from faunalens.errors import PhotoError
-from faunalens.inputs_fetch import Fetcher, FetchOptions, refuse_private
+from faunalens.inputs_fetch import Fetcher, FetchOptions
+from faunalens.inputs_guard import refuse_private
 from faunalens.inputs_item import Item
 from faunalens.load import loaded
 
@@ -231,8 +232,8 @@ def test_a_name_is_looked_up_once_and_each_of_its_addresses_checked(
             connected.append(address[0])
             raise ConnectionRefusedError("as tests have no network")
 
-    monkeypatch.setattr(inputs_fetch.socket, "getaddrinfo", rebinding)  # type: ignore[attr-defined]
-    monkeypatch.setattr(inputs_fetch.socket, "socket", Socket)  # type: ignore[attr-defined]
+    monkeypatch.setattr(inputs_guard.socket, "getaddrinfo", rebinding)  # type: ignore[attr-defined]
+    monkeypatch.setattr(inputs_guard.socket, "socket", Socket)  # type: ignore[attr-defined]
     monkeypatch.setattr(inputs_fetch, "_LONGEST_PAUSE_S", 0.0)
     fetcher = Fetcher(FetchOptions(timeout_s=2))
     with pytest.raises(PhotoError) as caught:
@@ -247,7 +248,7 @@ def test_a_name_is_looked_up_once_and_each_of_its_addresses_checked(
             for address in ("203.0.114.7", "127.0.0.1")
         ]
 
-    monkeypatch.setattr(inputs_fetch.socket, "getaddrinfo", both)  # type: ignore[attr-defined]
+    monkeypatch.setattr(inputs_guard.socket, "getaddrinfo", both)  # type: ignore[attr-defined]
     with pytest.raises(PhotoError, match=r"127\.0\.0\.1 is not an address of the public"):
         fetcher.fetch("http://both.example/a.png")
     assert connected == ["203.0.114.7"]
@@ -257,7 +258,7 @@ def test_a_name_is_looked_up_once_and_each_of_its_addresses_checked(
 def test_a_redirect_into_the_local_network_is_refused(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    guard_refuses = inputs_fetch.refuse_private
+    guard_refuses = inputs_guard.refuse_private
     allowed = Counter[str]()
 
     def first_time_public(address: str) -> None:
@@ -265,7 +266,7 @@ def test_a_redirect_into_the_local_network_is_refused(
         if allowed[address] > 1 or address != "127.0.0.1":
             guard_refuses(address)
 
-    monkeypatch.setattr(inputs_fetch, "refuse_private", first_time_public)
+    monkeypatch.setattr(inputs_guard, "refuse_private", first_time_public)
     fetcher = Fetcher(FetchOptions(timeout_s=2))
     with pytest.raises(PhotoError, match="not an address of the public internet"):
         fetcher.fetch(server.url(f"/to?http://localhost:{server.server_port}/secret"))

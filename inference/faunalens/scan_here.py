@@ -23,7 +23,8 @@ from faunalens.inputs_remote import Remote
 from faunalens.inputs_table import Columns
 from faunalens.load import loaded
 from faunalens.model import Model
-from faunalens.output import Form, open_output
+from faunalens.output import open_output
+from faunalens.output_target import Form
 from faunalens.progress import Progress
 from faunalens.record import Record
 from faunalens.resume import not_done

@@ -3,7 +3,7 @@
 Fine-tuning moves the features away from the ImageNet classifier. A linear head on the tuned ones is
 distilled from the original network (soft targets: Hinton et al. 2015, arXiv:1503.02531), starting
 from and held near the classifier that came with the backbone. It costs one small matrix; a copy of
-the original last stages names no more of the known pictures and costs most of the weights again.
+the original last stages names about as many known pictures and costs most of the weights again.
 """
 
 import re

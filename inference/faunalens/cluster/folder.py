@@ -11,10 +11,10 @@ from pathlib import Path
 from faunalens.cluster.plan import LISTS, Plan, make_plan, part_name, read_plan
 from faunalens.errors import FileError, UsageError
 from faunalens.inputs_item import Item
-from faunalens.output import LOCK, MANIFEST, Form
 from faunalens.output_formats import is_folder
 from faunalens.output_journal import lock
 from faunalens.output_manifest import Manifest
+from faunalens.output_target import LOCK, MANIFEST, Form
 
 
 @contextmanager

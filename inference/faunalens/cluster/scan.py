@@ -17,8 +17,8 @@ from faunalens.cluster.run import Done, judge_parts
 from faunalens.errors import UsageError
 from faunalens.inputs_item import Item
 from faunalens.model import Model
-from faunalens.output import Form
 from faunalens.output_formats import pyarrow
+from faunalens.output_target import Form
 
 
 def scan_on_cluster(

@@ -18,8 +18,9 @@ from faunalens.inputs_fetch import FetchOptions
 from faunalens.inputs_remote import Remote
 from faunalens.inputs_table import Columns
 from faunalens.model import Model
-from faunalens.output import Form, read_results
+from faunalens.output import read_results
 from faunalens.output_formats import FORMATS, format_for
+from faunalens.output_target import Form
 from faunalens.rollup import by_ad as roll_up
 from faunalens.scan_here import first_of, scan_here, stoppable
 
