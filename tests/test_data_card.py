@@ -160,7 +160,7 @@ COMMANDS: dict[str, list[str]] = {
 
 
 def test_table_below_has_every_command() -> None:
-    assert set(COMMANDS) == set(main.commands)
+    assert set(COMMANDS) | {"from-verdicts"} == set(main.commands)  # that one reads no data set
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -8,6 +8,8 @@ from pathlib import Path
 from faunalens_data.files import write_text
 from faunalens_data.row import ManifestError
 
+_MAX_CELL = 131_072  # characters: no cell of a manifest is nearly as long
+
 
 def read_table(
     path: Path, needed: Sequence[str], known: Sequence[str]
@@ -33,6 +35,7 @@ def read_table(
             line=line,
             where=f"{path}, line {line}",
         ) from error
+    csv.field_size_limit(_MAX_CELL)  # one setting for the whole process, which others change
     reader = csv.reader(io.StringIO(text, newline=""))
     header: list[str] | None = None
     line = 1

@@ -2,9 +2,9 @@
 
 Fitted by outlier exposure (Hendrycks et al. 2019, arXiv:1812.04606): photos, and their greyscale
 versions, against pictures that are none (drawn ones, X-ray-like negatives and sketches of training
-photos, the data set's own drawings). Distances to the training features, which need no such
-pictures (Mahalanobis, residual of principal axes as in ViM, norm), did not tell the strange pictures
-that alert from photos: AUROC 0.5 to 0.7. Whether kinds that it was not shown are found too is in
+photos, the data set's own drawings). Scores that need no such pictures (Mahalanobis distance,
+residual of principal axes as in ViM, norm of the features) did not tell the strange pictures that
+alert from photos: AUROC 0.5 to 0.7. Whether kinds that it was not shown are found too is in
 the report, each kind left out in turn.
 """
 
