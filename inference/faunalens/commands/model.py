@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from faunalens.decide import Look, policy
 from faunalens.labels import load_labels
 from faunalens.model import Model
 
@@ -37,17 +38,30 @@ def model(model_path: Path | None, as_json: bool) -> None:
         "trained on": ", ".join(f"{key} {value}" for key, value in spec.dataset.items()),
         "code": spec.commit,
     }
+    if spec.second is not None:
+        first, second = spec.second.weights
+        facts["second"] = (
+            f"{spec.second.file}, asked where this one is in doubt; logits joined "
+            f"{first:.2f} to {second:.2f}"
+        )
+    if spec.taxa:
+        facts["hints"] = f"{len(spec.taxa)} listed taxa"
     for key, value in facts.items():
         click.echo(f"{key:<11} {value}")
+    rules = policy(spec)
     names = {label.id: label.names["en"] for label in load_labels().labels}
     click.echo(f"\n{'label':<18} {'family':<18} {'alert':>8} {'review':>8}  name")
     for label in spec.labels:
-        limits = spec.thresholds[label]
+        limits = rules.thresholds[label]
         click.echo(
             f"{label:<18} {spec.family_of(label):<18} {limits.alert.probability:>8.3f} "
             f"{limits.review.probability:>8.3f}  {names.get(label, '')}"
         )
-    rates = {(t.alert.fpr, t.review.fpr) for t in spec.thresholds.values()}
+    if rules.look is not Look.FIRST:
+        click.echo(
+            "\nThese are the thresholds of both models together; --json has those of one alone."
+        )
+    rates = {(t.alert.fpr, t.review.fpr) for t in rules.thresholds.values()}
     for alert, review in sorted(rates):
         click.echo(
             f"\nThresholds were chosen for false-positive rates of {alert:.2%} (alert) and "
