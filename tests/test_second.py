@@ -33,7 +33,7 @@ def joint_spec(sha256: str, **changes: object) -> ModelSpec:
         doubt={"ivory": 0.0005},
         weights=(0.5, 0.5),
         offset=(0.0,) * len(spec.labels),
-        zoom_penalty=0.25,
+        zoom_penalty=(0.25,) * len(spec.labels),
         thresholds={label: limits for label in spec.labels},
         families={key: replace(family, thresholds=None) for key, family in spec.families.items()},
     )
@@ -135,7 +135,8 @@ def test_second_model_must_lie_beside_the_first(name: str) -> None:
     "change",
     [
         {"weights": (1.0, -0.1)},
-        {"zoom_penalty": -1.0},
+        {"zoom_penalty": (-1.0,) * len(tiny_spec().labels)},
+        {"zoom_penalty": (0.0,)},
         {"offset": (0.0,)},
         {"doubt": {"gold": 0.1}},
         {"thresholds": {}},

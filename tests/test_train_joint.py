@@ -18,6 +18,7 @@ from faunalens_train.joint import fit_joint, in_doubt, joint_scores, zoom_penalt
 LABELS = ("ivory", "live_snake")
 FAMILIES = {"ivory": ["ivory"], "live_reptile": ["live_snake"]}
 CONFIG = ThresholdConfig(doubt_fpr=0.2)
+NONE = (0.0,) * len(tiny_spec().labels)
 
 
 def two_models() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -63,7 +64,7 @@ def test_doubt_takes_in_all_that_a_person_would_see() -> None:
 def test_zoom_penalty_stops_false_alarms(tmp_path: Path) -> None:
     """Negatives with a small red spot: without a penalty the zoom would call them ivory."""
     sharp = Model(write_tiny_model(tmp_path / "sharp.onnx", replace(tiny_spec(), name="sharp")))
-    spec = joint_spec(sharp.identity["sha256"], zoom_penalty=0.0)
+    spec = joint_spec(sharp.identity["sha256"], zoom_penalty=NONE)
     first = Model(write_tiny_model(tmp_path / "first.onnx", spec))
     rows = []
     for number in range(3):
@@ -73,7 +74,9 @@ def test_zoom_penalty_stops_false_alarms(tmp_path: Path) -> None:
         image.save(tmp_path / f"{number}.png")
         rows.append(_row(f"{number}.png"))
     penalty = zoom_penalty(first, rows, tmp_path, ThresholdConfig())
-    assert penalty > 0
+    ivory = spec.labels.index("ivory")
+    assert penalty[ivory] > 0
+    assert sum(penalty) == penalty[ivory]  # the other labels were not raised
     assert spec.second is not None
     quiet = replace(spec, second=replace(spec.second, zoom_penalty=penalty))
     model = Model(write_tiny_model(tmp_path / "first.onnx", quiet))
@@ -87,10 +90,10 @@ def test_zoom_penalty_stops_false_alarms(tmp_path: Path) -> None:
 
 def test_nothing_to_zoom_into_needs_no_penalty(tmp_path: Path) -> None:
     sharp = Model(write_tiny_model(tmp_path / "sharp.onnx", replace(tiny_spec(), name="sharp")))
-    spec = joint_spec(sharp.identity["sha256"], zoom_penalty=0.0)
+    spec = joint_spec(sharp.identity["sha256"], zoom_penalty=NONE)
     first = Model(write_tiny_model(tmp_path / "first.onnx", spec))
     plain(BLACK).save(tmp_path / "black.png")
-    assert zoom_penalty(first, [_row("black.png")], tmp_path, ThresholdConfig()) == 0.0
+    assert zoom_penalty(first, [_row("black.png")], tmp_path, ThresholdConfig()) == NONE
 
 
 def _row(file: str) -> Row:

@@ -68,8 +68,8 @@ class SecondModel:
         doubt: Label id to the first model's probability at and above which a photo is judged again.
         weights: Of the first and the second logit, each 0 or more.
         offset: One per label, in label order.
-        zoom_penalty: Taken from the joint logit of a part of a photo: of many parts the highest is
-            high by chance.
+        zoom_penalty: One per label, taken from the joint logit of a part of a photo: of many parts
+            the highest is high by chance.
         thresholds: Label id to its thresholds for joint probabilities.
         families: Family id to its labels and thresholds for joint probabilities.
     """
@@ -79,15 +79,17 @@ class SecondModel:
     doubt: Mapping[str, float]
     weights: tuple[float, float]
     offset: tuple[float, ...]
-    zoom_penalty: float
+    zoom_penalty: tuple[float, ...]
     thresholds: Mapping[str, Thresholds]
     families: Mapping[str, FamilySpec]
 
     def __post_init__(self) -> None:
         if not self.file or any(sign in self.file for sign in "/\\:\0") or self.file[0] == ".":
             raise ModelError(f"second.file must be the plain name of a file, found {self.file!r}")
-        if len(self.weights) != 2 or min(self.weights) < 0 or self.zoom_penalty < 0:
-            raise ModelError("second.weights must be two numbers, and none of them negative")
+        if len(self.weights) != 2 or min((*self.weights, *self.zoom_penalty)) < 0:
+            raise ModelError(
+                "second.weights must be two numbers; they and second.zoom_penalty not negative"
+            )
 
     @classmethod
     def from_raw(cls, raw: Mapping[str, Any]) -> Self:
@@ -98,7 +100,7 @@ class SecondModel:
             doubt={key: float(value) for key, value in raw["doubt"].items()},
             weights=tuple(float(value) for value in raw["weights"]),  # type: ignore[arg-type]
             offset=tuple(float(value) for value in raw["offset"]),
-            zoom_penalty=float(raw["zoom_penalty"]),
+            zoom_penalty=tuple(float(value) for value in raw["zoom_penalty"]),
             thresholds={key: pair_from(value) for key, value in raw["thresholds"].items()},
             families=families_from(raw["families"]),
         )

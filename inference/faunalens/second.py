@@ -172,11 +172,11 @@ class SecondLook:
 
 
 def joint_probability(
-    joint: SecondModel, first: npt.ArrayLike, second: npt.ArrayLike, *, penalty: float = 0.0
+    joint: SecondModel, first: npt.ArrayLike, second: npt.ArrayLike, *, penalty: npt.ArrayLike = 0.0
 ) -> npt.NDArray[np.float64]:
     """`(..., L)` probabilities of both models to the joint one, float64."""
     z = joint.weights[0] * logit(first) + joint.weights[1] * logit(second)
-    return np.asarray(1 / (1 + np.exp(penalty - z - np.asarray(joint.offset))))
+    return np.asarray(1 / (1 + np.exp(np.asarray(penalty) - z - np.asarray(joint.offset))))
 
 
 def logit(probability: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -133,8 +133,9 @@ class ModelSpec:
         if self.second is not None:
             if not set(self.second.doubt) <= set(self.labels):
                 raise ModelError("second.doubt names labels that the model has not")
-            if len(self.second.offset) != len(self.labels):
-                raise ModelError(f"second.offset must hold {len(self.labels)} numbers")
+            for name in ("offset", "zoom_penalty"):
+                if len(getattr(self.second, name)) != len(self.labels):
+                    raise ModelError(f"second.{name} must hold {len(self.labels)} numbers")
             replace(
                 self,
                 thresholds=self.second.thresholds,

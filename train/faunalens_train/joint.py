@@ -70,7 +70,7 @@ def fit_joint(
         doubt=doubt,
         weights=(0.5, 0.5),
         offset=(0.0,) * len(labels),
-        zoom_penalty=0.0,
+        zoom_penalty=(0.0,) * len(labels),
         thresholds={label: dummy for label in labels},
         families={},
     )
@@ -100,8 +100,8 @@ def joint_scores(
 
 def zoom_penalty(
     first: Model, negatives: Sequence[Row], images: Path, config: ThresholdConfig
-) -> float:
-    """What a part's logit must lose so that zooming raises no more false alarms than aimed for.
+) -> tuple[float, ...]:
+    """What a part's logit must lose, per label, so that zooming costs no more false alarms.
 
     Args:
         first: The first model's file, whose metadata names the second with a penalty of 0.
@@ -112,28 +112,26 @@ def zoom_penalty(
     rules = policy(first.spec, look=Look.ZOOM)
     look = SecondLook(first, rules)
     limits = [rules.thresholds[label] for label in first.spec.labels]
-    alert = logit([pair.alert.probability for pair in limits])
-    review = logit([pair.review.probability for pair in limits])
-    none = -100.0  # what is not zoomed into raises nothing
-    over = np.full((len(negatives), 2), none)
+    none = -100.0  # logit of what is not zoomed into, or not raised by it
+    found = np.full((len(negatives), len(limits)), none)
     for number, row in enumerate(
         tqdm(negatives, desc="zoom", unit="photo", leave=False, disable=None)
     ):
         data = read_file(images / row.file).data
         photo = look.first_probability(data)
-        if not look.doubts(photo[None])[0]:
-            continue
-        seen = look.look(data, photo)
-        if seen.zoomed:
+        if look.doubts(photo[None])[0]:
+            seen = look.look(data, photo)
             places = sorted(seen.zoomed)
-            z = logit(seen.probability[places])
-            over[number] = (z - alert[places]).max(), (z - review[places]).max()
+            found[number, places] = logit(seen.probability[places])
     weights = advert_weights(negatives, config.hard_share)
-    needed = max(
-        threshold_at(over[:, column], rate, weights)
-        for column, rate in enumerate((config.alert_fpr, config.review_fpr))
-    )
-    return float(np.ceil(max(needed, 0.0) * 100) / 100)
+    penalties = []
+    for place, pair in enumerate(limits):
+        needed = max(
+            threshold_at(found[:, place], rate, weights) - float(logit(limit.probability))
+            for rate, limit in ((config.alert_fpr, pair.alert), (config.review_fpr, pair.review))
+        )
+        penalties.append(float(np.ceil(max(needed, 0.0) * 100) / 100))
+    return tuple(penalties)
 
 
 def _fit(
