@@ -59,7 +59,7 @@ def call(server: str, data: object) -> tuple[str, Any]:
 
 
 def test_photos_through_the_api(server: str, tmp_path: Path) -> None:
-    from gradio_client import Client, handle_file  # type: ignore[import-untyped]
+    from gradio_client import Client, handle_file
 
     rotated = tmp_path / "rotated.jpg"
     exif = Image.Exif()
