@@ -382,4 +382,5 @@ def test_a_photo_over_the_limit(tiny_model_path: Path, tmp_path: Path) -> None:
         page.reload()
         page.get_by_text(say("answer.waiting")).wait_for(timeout=60_000)
         page.set_input_files("#fl-files input[type=file]", big)
-        page.get_by_text("exceeds").first.wait_for(timeout=60_000)
+        toast = page.get_by_text("exceed the maximum allowed size of 2.0 Mb")
+        toast.filter(has_text="big.jpg").first.wait_for(timeout=60_000)
