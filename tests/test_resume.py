@@ -43,7 +43,7 @@ def names(out: Path) -> list[str]:
     [
         ["each", "--photos", "6", "--targets", "r.csv", "parts-parquet"],
         ["random", "--kills", "4", "--targets", "r.jsonl", "parts-jsonl"],
-        pytest.param(["each"], marks=pytest.mark.slow),
+        pytest.param(["each", "--photos", "14"], marks=pytest.mark.slow),
         pytest.param(["random", "--kills", "100"], marks=pytest.mark.slow),
         pytest.param(["random", "--workers", "2", "--kills", "20"], marks=pytest.mark.slow),
     ],
