@@ -177,7 +177,8 @@ def test_cross_validation_pools_folds(work: Path) -> None:
     out = work / "folds"
     result = run("crossval", config, "--out", out, "--by", "group", "--cache", work / "cache")
     assert result.exit_code == 0, result.output
-    assert len(list((work / "cache").iterdir())) == 1  # made once, for all folds
+    # The views and their features, made once for all folds.
+    assert len(list((work / "cache").iterdir())) == 2
     pooled = json.loads((out / "metrics.json").read_text())
     assert pooled["test"]["ivory"]["pictures"] == 12
     assert len(pooled["folds"]) == 5
