@@ -23,7 +23,8 @@ class Judgement:
 
     Attributes:
         photo: The decoded photo, None if it failed.
-        evidence: `(L, h, w)` float32, None if it failed.
+        evidence: `(L, h, w)` float32, None if it failed; of the second model, and so on a finer
+            grid, where that judged.
         embedding: `(D,)` float32 of length 1, None if it failed.
         novelty: How unlike the training photos it is; None if it failed or the model cannot say.
         may_be: The taxa it may show, likeliest first (see `hints`). They never touch the verdict.

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
-from scipy.stats import beta
 from tqdm import tqdm
 
 from faunalens.decide import decide
@@ -25,6 +24,7 @@ from faunalens_data.row import Row
 from faunalens_train.calibrate import Floats, threshold_at
 from faunalens_train.config import TrainConfig
 from faunalens_train.dataset import load_parts, targets
+from faunalens_train.metrics import share_interval
 
 _RATES = (0.05, 0.02, 0.01, 0.005)
 """False-positive rates at which points beside the shipped thresholds are given."""
@@ -107,9 +107,9 @@ def _point(yes: Floats, no: Floats, at: float) -> dict[str, Any]:
     return {
         "threshold": round(at, 6),
         "recall": _share(hits, len(yes)),
-        "recall_95": exact_interval(hits, len(yes)),
+        "recall_95": _interval(hits, len(yes)),
         "fpr": _share(alarms, len(no)),
-        "fpr_95": exact_interval(alarms, len(no)),
+        "fpr_95": _interval(alarms, len(no)),
     }
 
 
@@ -117,10 +117,9 @@ def _share(hits: int, count: int) -> float | None:
     return round(hits / count, 6) if count else None
 
 
-def exact_interval(hits: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share (Clopper and Pearson 1934); `(0, 1)` of nothing."""
-    low = float(beta.ppf(0.025, hits, count - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(0.975, hits + 1, count - hits)) if hits < count else 1.0
+def _interval(hits: int, count: int) -> tuple[float, float]:
+    """95 % interval of a share to six digits; `(0, 1)` of nothing."""
+    low, high = share_interval(hits, count) if count else (0.0, 1.0)
     return round(low, 6), round(high, 6)
 
 

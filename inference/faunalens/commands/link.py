@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from faunalens.commands.indexed import index_options
 from faunalens.cores import available_cores
 from faunalens.errors import FileError
 from faunalens.linking.clusters import Cluster, clusters_of, join, shared, ties
@@ -18,8 +19,6 @@ from faunalens.linking.tables import group_by, lost_lines, summary_lines, write_
 from faunalens.output import read_results
 from faunalens.record import Record
 from faunalens.report_page import check_target, write
-
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -49,25 +48,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Also a CSV of the pairs that share photos, such as two sellers.",
 )
 @click.option("--no-html", is_flag=True, help="No page with pictures beside the CSV.")
-@click.option(
-    "--index",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder that keeps the fingerprints; by default beside RESULTS, with the suffix .index.",
-)
-@click.option(
-    "--model",
-    "model_path",
-    type=_FILE,
-    help="The model file that made RESULTS, if not the one that ships.",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=None,
-    show_default="the cores this process may use",
-    help="Threads that read photos and search.",
-)
+@index_options
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option("--quiet", is_flag=True, help="No progress and no warnings on stderr.")
 def link(

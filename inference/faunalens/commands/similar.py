@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from faunalens.commands.indexed import index_options
 from faunalens.cores import available_cores
 from faunalens.decode import read_file
 from faunalens.errors import FileError, PhotoError
@@ -31,25 +32,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--copies-only", is_flag=True, help="Leave out what only looks alike.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines instead of a table.")
-@click.option(
-    "--index",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder that keeps the fingerprints; by default beside RESULTS, with the suffix .index.",
-)
-@click.option(
-    "--model",
-    "model_path",
-    type=_FILE,
-    help="The model file that made RESULTS, if not the one that ships.",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=None,
-    show_default="the cores this process may use",
-    help="Threads that read photos and search.",
-)
+@index_options
 @click.option("--quiet", is_flag=True, help="No progress and no warnings on stderr.")
 def similar(
     results: Path,
