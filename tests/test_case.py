@@ -26,7 +26,7 @@ from faunalens.cli import main
 from faunalens.decisions import NOTHING, Choice, OfficerDecision, Store
 from faunalens.decode import exif_facts
 from faunalens.errors import FileError
-from faunalens.labels import LANGUAGES
+from faunalens.labels import LANGUAGES, load_labels
 from faunalens.model import Model
 from faunalens.pipeline import Classifier
 from faunalens_app.agreement import Agreement, agreement_page
@@ -81,6 +81,14 @@ def test_a_case_record_in_each_language(make: Make, language: str) -> None:
         held["record"]["sha256"], "2026:11:24 10:11:12", "tiny 0.0.1", say("decide.nothing"),
     ):  # fmt: skip
         assert expected in text, expected
+    african = held["law"][0]
+    english = load_labels().label("ivory").listings[0]
+    assert african["taxon"] == "Loxodonta africana"
+    assert african["note"] == say.law.get(english.note, english.note)
+    assert (african["note"] == english.note) == (language == "en")
+    for listing in held["law"]:
+        for said in (listing["note"], listing["source"]):
+            assert " ".join(said.split()) in text, said
     assert len(reader.pages[0].images) == 2, "the photo, and the evidence"
     assert (
         held["exif"]["GPSLatitude"] == "50.850000" and held["exif"]["GPSLongitude"] == "-4.350000"
