@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from conftest import noise
@@ -16,6 +17,7 @@ from faunalens_train.calibrate import (
     Calibration,
     choose_thresholds,
     fit_calibration,
+    tail_threshold,
     threshold_at,
 )
 from faunalens_train.config import (
@@ -156,6 +158,25 @@ def test_threshold_lets_no_more_than_the_rate_pass(count: int, fpr: float, above
     assert (scores >= limit).sum() == above
     ties = np.full(count, 0.5)
     assert (ties >= threshold_at(ties, fpr)).sum() == 0
+
+
+def test_the_tail_of_many_negatives_says_where_few_will_reach() -> None:
+    rng = np.random.default_rng(3)
+
+    def negatives(count: int) -> npt.NDArray[np.float64]:
+        odds = 0.01 * rng.pareto(1.5, count)
+        return odds / (1 + odds)
+
+    truth = np.quantile(negatives(1_000_000), 0.999)
+    by_tail = [tail_threshold(negatives(500), 0.001) for _ in range(60)]
+    by_highest = [threshold_at(negatives(500), 0.001) for _ in range(60)]
+    assert np.median(by_tail) == pytest.approx(truth, rel=0.25)
+    assert np.ptp(np.quantile(by_tail, (0.1, 0.9))) < np.ptp(np.quantile(by_highest, (0.1, 0.9)))
+    many, few = negatives(5000), negatives(60)
+    assert tail_threshold(many, 0.01) == threshold_at(many, 0.01)  # 50 show it themselves
+    assert tail_threshold(few, 0.001) == threshold_at(few, 0.001)
+    weighted = tail_threshold(many[:500], 0.001, np.where(np.arange(500) < 250, 1.0, 1e-9))
+    assert weighted == pytest.approx(tail_threshold(many[:250], 0.001), rel=1e-3)
 
 
 def test_calibration_recovers_a_known_one() -> None:

@@ -19,6 +19,10 @@ Floats = npt.NDArray[np.float64]
 ORDINARY_KINDS = ("goods", "scene", "animal", "other")
 """Kinds of negative that adverts are full of."""
 
+_TAIL = 0.05  # share of negatives whose scores say how the rest fall off
+_TAIL_COUNT = 10  # fewer say too little
+_SHOWN = 4  # negatives that must reach a threshold for it to rest on them
+
 _PULL = 2.0  # strength of the pull of each offset to 0, in units of log-loss of one picture
 
 
@@ -91,6 +95,34 @@ def threshold_at(
     return float(np.nextafter(values[order][allowed], np.inf))
 
 
+def tail_threshold(
+    scores: npt.ArrayLike, fpr: float, weights: npt.NDArray[np.float64] | None = None
+) -> float:
+    """The score that `fpr` of negatives like these would reach, by the shape of their tail.
+
+    Where fewer than a handful of negatives may reach a threshold, `threshold_at` hangs on the one
+    or two highest. The odds of the highest 5 % fall off about as a power of themselves; its
+    exponent, from all of these (B. M. Hill 1975, doi:10.1214/aos/1176343247), gives the rest. With
+    too few negatives for that, or an `fpr` that they can show themselves, it is `threshold_at`.
+
+    Args:
+        scores: `(N,)` probabilities of negatives, N from 1.
+        fpr: 0 to 1.
+        weights: As for `threshold_at`.
+    """
+    values = np.clip(np.asarray(scores, np.float64), 1e-9, 1 - 1e-9)
+    share = np.ones(len(values)) if weights is None else weights
+    order = np.argsort(-values, kind="stable")
+    logits = np.log(values / (1 - values))[order]
+    reached = np.cumsum(share[order]) / share.sum()
+    count = min(int((reached <= _TAIL).sum()), len(values) - 1)
+    if count < _TAIL_COUNT or fpr * count >= _SHOWN * reached[count - 1]:
+        return threshold_at(scores, fpr, weights)
+    above = np.average(logits[:count] - logits[count], weights=share[order][:count])
+    limit = logits[count] + above * np.log(reached[count - 1] / fpr)
+    return float(1 / (1 + np.exp(-limit)))
+
+
 def advert_weights(rows: Sequence[Row], hard_share: float) -> npt.NDArray[np.float64]:
     """`(N,)` what each negative stands for in a stream of adverts; 0 for the rest of the rows.
 
@@ -149,8 +181,8 @@ def choose_thresholds(
 def _pair(
     negatives: Floats, config: ThresholdConfig, weights: npt.NDArray[np.float64] | None
 ) -> Thresholds:
-    alert = max(threshold_at(negatives, config.alert_fpr, weights), config.alert_floor)
-    review = max(threshold_at(negatives, config.review_fpr, weights), config.review_floor)
+    alert = max(tail_threshold(negatives, config.alert_fpr, weights), config.alert_floor)
+    review = max(tail_threshold(negatives, config.review_fpr, weights), config.review_floor)
     return Thresholds(
         alert=Threshold(_up(alert), config.alert_fpr),
         review=Threshold(min(_up(review), _up(alert)), config.review_fpr),
