@@ -213,6 +213,20 @@ def test_thresholds_have_floors_and_order() -> None:
     assert by_label["ivory"].alert.probability <= 1
 
 
+def test_thresholds_of_products_rest_on_their_look_alikes() -> None:
+    rng = np.random.default_rng(0)
+    odds = 0.01 * rng.pareto(1.5, (500, len(LABELS)))
+    probability = odds / (1 + odds)
+    probability[:3] = 0.97  # look-alikes, or a frog
+    wanted = np.zeros_like(probability, np.float32)
+    families = {label: [label] for label in LABELS}
+    found, _ = choose_thresholds(
+        probability, wanted, LABELS, families, ThresholdConfig(), products=["ivory"]
+    )
+    assert found["ivory"].alert.probability > 0.97
+    assert found["live_snake"].alert.probability < 0.97
+
+
 def test_metrics_by_hand() -> None:
     rows = [row(i, (), "goods") for i in range(100)]
     rows += [row(100 + i, ("ivory",)) for i in range(4)]

@@ -1,6 +1,6 @@
 """Logits to probabilities, and where verdicts begin: both from pictures that never trained."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,11 +147,15 @@ def choose_thresholds(
     families: Mapping[str, Sequence[str]],
     config: ThresholdConfig,
     weights: npt.NDArray[np.float64] | None = None,
+    *,
+    products: Collection[str] = (),
 ) -> tuple[dict[str, Thresholds], dict[str, FamilySpec]]:
     """Thresholds per label, and per family of two labels or more.
 
     Negatives are the validation pictures that show none of the labels. One that shows another
-    protected animal is no false alarm, even if it is called by the wrong name.
+    protected animal is no false alarm, even if it is called by the wrong name. Thresholds follow
+    from the tail of the negatives, but for products: their look-alikes are a second population
+    with a tail of its own, which one exponent does not describe.
 
     Args:
         probability: `(N, L)`, calibrated.
@@ -160,33 +164,33 @@ def choose_thresholds(
         families: Family id to its label ids.
         config: Rates and floors.
         weights: `(N,)` from `advert_weights`; all negatives alike if None.
+        products: Labels of things made of animals, whose thresholds rest on the highest negatives.
     """
     chosen = (wanted == 0).all(axis=1)
     if weights is not None:
         chosen &= weights > 0
         weights = weights[chosen]
     nothing = probability[chosen]
-    by_label = {label: _pair(nothing[:, j], config, weights) for j, label in enumerate(labels)}
+
+    def pair(scores: Floats, members: Sequence[str]) -> Thresholds:
+        rule = threshold_at if set(members).intersection(products) else tail_threshold
+        alert = max(rule(scores, config.alert_fpr, weights), config.alert_floor)
+        review = max(rule(scores, config.review_fpr, weights), config.review_floor)
+        return Thresholds(
+            alert=Threshold(_up(alert), config.alert_fpr),
+            review=Threshold(min(_up(review), _up(alert)), config.review_fpr),
+        )
+
+    by_label = {label: pair(nothing[:, j], [label]) for j, label in enumerate(labels)}
     by_family = {}
     for key, members in families.items():
         columns = [labels.index(label) for label in members]
         own = None
         if len(columns) > 1:
             joint = np.array([family_probability(list(row)) for row in nothing[:, columns]])
-            own = _pair(joint, config, weights)
+            own = pair(joint, members)
         by_family[key] = FamilySpec(tuple(members), own)
     return by_label, by_family
-
-
-def _pair(
-    negatives: Floats, config: ThresholdConfig, weights: npt.NDArray[np.float64] | None
-) -> Thresholds:
-    alert = max(tail_threshold(negatives, config.alert_fpr, weights), config.alert_floor)
-    review = max(tail_threshold(negatives, config.review_fpr, weights), config.review_floor)
-    return Thresholds(
-        alert=Threshold(_up(alert), config.alert_fpr),
-        review=Threshold(min(_up(review), _up(alert)), config.review_fpr),
-    )
 
 
 def _up(probability: float) -> float:
