@@ -29,6 +29,7 @@ from faunalens.model import Model
 from faunalens.output_formats import read_file
 from faunalens.output_target import Form
 from faunalens.record import Failure
+from faunalens.scan_here import stoppable
 
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (140, 0, 0), (90, 90, 90)]
 
@@ -211,8 +212,17 @@ def test_a_finished_run_is_kept(tmp_path: Path, job: Any, tiny_model: Model) -> 
 
 @pytest.fixture
 def expected(tmp_path: Path, tiny_model_path: Path) -> list[dict[str, Any]]:
-    """What one machine says of tmp_path/photos."""
-    folder = photos(tmp_path / "photos", 60)
+    """What one machine says of tmp_path/photos: 60, large enough that a part takes a while."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(60):
+        path, same = folder / f"{number:04}.png", folder / f"{number - len(COLOURS):04}.png"
+        if same.exists():
+            path.hardlink_to(same)
+        else:
+            plain(COLOURS[number], 3000, 2000).save(path)
+    (folder / "0033.png").unlink()
+    (folder / "0033.png").write_text("no photo")
     done = scan(
         folder, "--out", tmp_path / "here.jsonl", "--model", tiny_model_path, "--workers", 0
     )
@@ -226,19 +236,22 @@ def expected(tmp_path: Path, tiny_model_path: Path) -> list[dict[str, Any]]:
 def test_a_worker_is_killed(
     tmp_path: Path, tiny_model: Model, expected: list[dict[str, Any]]
 ) -> None:
-    """Two workers of a local cluster, one killed at its work; then a run that is continued."""
+    """Two workers of a local cluster, one killed at its work; then a run that is stopped and
+    continued."""
     pytest.importorskip("ray")
     form = Form("parquet", tiny_model.spec.labels, {"model": tiny_model.identity})
     settings = Settings(tiny_model.path, policy(tiny_model.spec))
     out = tmp_path / "out"
-    killed: list[int] = []
     told: list[int] = []
+    pids: list[int] = []
 
     def done(number: int, judged: Counter[str], pid: int) -> None:
         told.append(number)
-        if not killed:
-            killed.append(pid)
+        pids.append(pid)
+        if len(pids) == 1:
             os.kill(pid, signal.SIGKILL)
+        if len(pids) == 13:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def run(**options: Any) -> Counter[str]:
         counts: Counter[str] = Counter()
@@ -250,14 +263,20 @@ def test_a_worker_is_killed(
         return counts
 
     counts = run()
-    assert killed and sorted(told) == list(range(12))
+    assert sorted(told) == list(range(12))
+    assert len(set(pids)) == 3, "the killed one, the other, and one in its place"
     assert counts == Counter(row["verdict"] or "failed" for row in expected)
     assert rows_of(out) == expected
     assert not list(out.glob("*.tmp"))
-    for number in (3, 7):
+    missing = {3, 4, 7, 8, 10, 11}
+    for number in missing:
         (out / part_name(number, "parquet")).unlink()
+    with pytest.raises(SystemExit), stoppable(Counter(), quiet=True, resumable=True):
+        run(resume=True)
+    missing -= {n for n in missing if (out / part_name(n, "parquet")).exists()}
+    assert missing, "it was stopped before the end"
     told.clear()
-    assert run(resume=True).total() == 10 and sorted(told) == [3, 7]
+    assert run(resume=True).total() == 5 * len(missing) and set(told) == missing
     assert rows_of(out) == expected
 
 
@@ -266,19 +285,24 @@ def test_a_worker_is_killed(
 def test_a_machine_is_lost(
     tmp_path: Path, tiny_model_path: Path, expected: list[dict[str, Any]]
 ) -> None:
-    """A cluster of three nodes, of which one goes in the middle of the run."""
+    """A cluster of three nodes, of which one goes while it judges."""
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    left: list[int] = []
     try:
-        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+        nodes = {raylet_of(node): node for node in (cluster.add_node(num_cpus=1) for _ in "ab")}
         out = tmp_path / "out"
 
         def lose() -> None:
-            while not list(out.glob("part-*")):
-                time.sleep(0.05)
-            cluster.remove_node(nodes[0], allow_graceful=False)
+            while not (list(out.glob("part-*")) and (at_work := list(out.glob("_part-*.tmp")))):
+                time.sleep(0.01)
+            worker = int(at_work[0].name.split(".")[-2])
+            status = Path(f"/proc/{worker}/status").read_text()
+            raylet = int(status.partition("PPid:")[2].split()[0])
+            cluster.remove_node(nodes[raylet], allow_graceful=False)
+            left.append(12 - len(list(out.glob("part-*"))))
 
         thread = threading.Thread(target=lose, daemon=True)
         thread.start()
@@ -288,6 +312,12 @@ def test_a_machine_is_lost(
         )  # fmt: skip
         assert done.exit_code == 3, done.output
         thread.join(60)
+        assert left and left[0] > 0, "the machine went before the end"
         assert rows_of(out) == expected
     finally:
         cluster.shutdown()
+
+
+def raylet_of(node: Any) -> int:
+    """Process id of a node's own Ray process, the parent of its workers."""
+    return int(node.all_processes["raylet"][0].process.pid)

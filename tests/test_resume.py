@@ -126,11 +126,18 @@ def test_results_made_differently_are_not_mixed(
             "scan", photos, *options(tiny_model_path, out), "--resume", "--labels", "ivory"
         )
         assert changed.exit_code == 1
-        assert "begun with other options: labels was" in changed.stderr
+        assert "begun with other options: labels was ivory, " in changed.stderr
+        assert " more and is now ivory. Use the same" in changed.stderr
         with_embeddings = run(
             "scan", photos, *options(tiny_model_path, out), "--resume", "--embeddings"
         )
         assert "embeddings was false and is now true" in with_embeddings.stderr
+        strict = tmp_path / "strict.toml"
+        strict.write_text("[parrot]\nalert = 0.99\n")
+        stricter = run(
+            "scan", photos, *options(tiny_model_path, out), "--resume", "--thresholds", strict
+        )
+        assert "other options: thresholds differ for parrot. Use" in stricter.stderr
         assert len(results(out)) == 10
         anew = run(
             "scan", photos, *options(tiny_model_path, out), "--overwrite", "--labels", "ivory"
@@ -150,8 +157,8 @@ def test_another_model_is_refused(photos: Path, tmp_path: Path, tiny_model_path:
     run("scan", photos, *options(tiny_model_path, out))
     refused = run("scan", photos, *options(other, out), "--resume")
     assert refused.exit_code == 1
-    assert "model was" in refused.stderr
-    assert "0.0.2" in refused.stderr
+    assert "model was tiny 0.0.1 (SHA-256 " in refused.stderr
+    assert "and is now tiny 0.0.2 (SHA-256 " in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,19 @@ def test_a_link_to_a_folder_is_no_circle(tmp_path: Path) -> None:
     assert len(list(find_photos([str(tmp_path)]))) == 1
 
 
+def test_a_link_that_leads_to_itself_costs_its_own_record(
+    tmp_path: Path, tiny_model_path: Path
+) -> None:
+    for name in ("b.jpg", "c.zip", "no suffix"):
+        (tmp_path / name).symlink_to(name)
+    plain((255, 0, 0)).save(tmp_path / "d.png")
+    result = run("scan", tmp_path, "--model", tiny_model_path, "--workers", 0)
+    assert [(Path(row["source"]).name, row["status"]) for row in rows(result)] == [
+        ("b.jpg", "failed"), ("c.zip", "failed"), ("d.png", "ok"),
+    ]  # fmt: skip
+    assert "symbolic links" in rows(result)[0]["failure"]["message"]
+
+
 def test_a_fifo_is_not_waited_for(tmp_path: Path, tiny_model_path: Path) -> None:
     path = tmp_path / "pipe.jpg"
     os.mkfifo(path)

@@ -17,10 +17,11 @@ from faunalens.pipeline import Classifier
 from faunalens_data.row import Row
 from faunalens_train.cli import main
 from faunalens_train.figures import by_source, confusion, risk_coverage
+from faunalens_train.judged import judge_photos
 from faunalens_train.metrics import Bootstrap, precision_at, ranking, recall_at, share_interval
 from faunalens_train.pages import Block, Heading, Text, markdown, page, table
 from faunalens_train.run import RunError
-from faunalens_train.scored import Scored, judge_photos
+from faunalens_train.scored import Scored
 
 
 def run(*words: object) -> Result:

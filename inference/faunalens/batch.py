@@ -6,7 +6,8 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from faunalens.batch_pool import Judged, Note, Pool, known
+from faunalens.batch_pool import Note, Pool
+from faunalens.batch_task import Judged, known
 from faunalens.batch_worker import Settings, judge
 from faunalens.decide import Policy, policy
 from faunalens.inputs_item import Item

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from faunalens.batch_pool import Judged
+from faunalens.batch_task import Judged
 from faunalens.decode import read_file
 from faunalens.errors import PhotoError
 from faunalens.inputs_item import Item

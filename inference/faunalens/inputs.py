@@ -141,18 +141,25 @@ def _walk(folder: str, archives: bool) -> Iterator[str]:
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path, archives)
-        elif _is_photo(entry) or (archives and is_archive(entry.name) and entry.is_file()):
+        elif _is_photo(entry) or (archives and is_archive(entry.name) and not _leads_to_dir(entry)):
             yield entry.path
 
 
 def _is_photo(entry: os.DirEntry[str]) -> bool:
     suffixed, plain = photo_name(entry.name)
     if suffixed:
-        return not entry.is_dir()
-    if not plain or not entry.is_file():
+        return not _leads_to_dir(entry)
+    if not plain or not os.path.isfile(entry):
         return False
     try:
         with open(entry.path, "rb") as handle:
             return looks_like_photo(handle.read(HEAD_BYTES))
     except OSError:
+        return False
+
+
+def _leads_to_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or to where this user may not look; its record will say so
         return False

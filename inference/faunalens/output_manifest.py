@@ -10,6 +10,8 @@ from typing import Any, Self
 from faunalens.errors import FileError
 
 _SCHEMA = 1
+# Options that change with another, and are not worth naming beside it.
+_FOLLOW = {"model": ("labels", "thresholds", "families"), "labels": ("thresholds", "families")}
 
 
 @dataclass
@@ -79,11 +81,14 @@ class Manifest:
             FileError: Options differ; says which, and how.
         """
         now = json.loads(json.dumps(options))  # tuples are lists there
-        differences = []
-        for name in [*self.options, *(key for key in now if key not in self.options)]:
-            was, wanted = self.options.get(name), now.get(name)
-            if was != wanted:
-                differences.append(f"{name} was {_short(was)} and is now {_short(wanted)}")
+        names = [*self.options, *(key for key in now if key not in self.options)]
+        changed = [name for name in names if self.options.get(name) != now.get(name)]
+        follow = {name for cause in changed for name in _FOLLOW.get(cause, ())}
+        differences = [
+            _difference(name, self.options.get(name), now.get(name))
+            for name in changed
+            if name not in follow
+        ]
         if differences:
             raise FileError(
                 f"{where} was begun with other options: {'; '.join(differences)}. Use the same, "
@@ -102,6 +107,21 @@ def replace(source: Path, target: Path) -> None:
             os.close(folder)
 
 
+def _difference(name: str, was: Any, now: Any) -> str:
+    if isinstance(was, dict) and isinstance(now, dict) and name != "model":
+        keys = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+        return f"{name} differ for {_some(keys)}"
+    return f"{name} was {_short(was)} and is now {_short(now)}"
+
+
 def _short(value: Any) -> str:
-    words = json.dumps(value)
-    return words if len(words) <= 80 else words[:77] + "..."
+    if isinstance(value, dict) and "sha256" in value:
+        return f"{value['name']} {value['version']} (SHA-256 {value['sha256'][:12]})"
+    if isinstance(value, list):
+        return _some(value)
+    return json.dumps(value)
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - 4
+    return ", ".join(names[:4]) + (f" and {more} more" if more > 0 else "")

@@ -15,7 +15,7 @@ from typing import IO, Any, Self
 import click
 from tqdm import tqdm
 
-from faunalens.batch_pool import Judged
+from faunalens.batch_task import Judged
 from faunalens.errors import FileError
 from faunalens.fragments import visible
 from faunalens.record import Record

@@ -3,14 +3,16 @@
     pip install -e '.[train]' nudenet==3.4.2
     python tests/benchmarks/against_others.py [--sizes 640x480 1600x1200 4000x3000] [--rounds 3]
 
-Five ways over the same JPEGs on the same cores: (a) a plain loop of Pillow and timm in PyTorch,
-(b) that with a DataLoader, (c) NudeNet 3.4.2's `detect_batch`, (d) the bound: decoding alone and
-the network alone, on every core at once, added up. All take turns in each round, so a ratio holds
-whatever else the machine does; the photos per second do not travel. Where other work takes some of
-the cores, the ratio of processor time is the steadier one.
+The same JPEGs on the same cores: `scan` with both models and with `--first-only`, (a) a plain loop
+of Pillow and timm in PyTorch, (b) that with a DataLoader, (c) NudeNet 3.4.2's `detect_batch`, and
+(d) the bound: decoding alone and the networks alone, on every core at once, added up (the second
+model's by the share of photos that ask it). All take turns in each round, so a ratio holds whatever
+else the machine does; the photos per second do not travel. Where other work takes some of the
+cores, the ratio of processor time is the steadier one.
 
-The JPEGs are made from tests/photos, with the grain of a camera so that they weigh what photos
-weigh; start-up (imports, model, worker processes) is left out for every way.
+The JPEGs are made from `--photos`, with the grain of a camera so that they weigh what photos weigh.
+How many of them ask the second model decides the speed of a scan and is printed: take a folder that
+looks like your adverts. Start-up (imports, model, worker processes) is left out for every way.
 """
 
 import argparse
@@ -46,15 +48,21 @@ _QUALITY = 88
 _PIXELS = 2.4e9
 _PHOTOS = (240, 1500)  # fewest and most
 _SHARE = {"plain-loop": 0.12, "data-loader": 0.25, "nudenet": 0.25}
-PARTS = ("decode-alone", "network-alone")
+_SECOND_SHARE = 0.15  # of the photos; its network takes four times as long as the first's
+_SOURCES = 200  # photos that JPEGs are made from, at most
+SCANS = {"scan": (), "first-only": ("--first-only",)}
+PARTS = ("decode-alone", "network-alone", "second-alone")
 TITLES = {
     "scan": "faunalens scan",
+    "first-only": "faunalens scan --first-only",
     "plain-loop": "(a) plain loop, Pillow + timm",
     "data-loader": "(b) with a DataLoader",
     "nudenet": "(c) NudeNet 3.4.2 detect_batch",
-    "bound": "(d) the bound: decode + network",
+    "bound": "(d) the bound of both models",
+    "bound-first": "(d) the bound of the first",
     "decode-alone": "    decode alone",
-    "network-alone": "    network alone",
+    "network-alone": "    first network alone",
+    "second-alone": "    second network alone",
 }
 
 
@@ -65,14 +73,22 @@ class Cost(NamedTuple):
     cpu: float
 
 
+class Scanned(NamedTuple):
+    """What a scan cost for a photo, and the share of photos that the second model decided."""
+
+    cost: Cost
+    second: float
+
+
 _NOTHING = Cost(0.0, 0.0)
 
 
-def make_jpegs(folder: Path, width: int, height: int) -> list[str]:
-    """One JPEG per photo in tests/photos, cut to the size, with grain."""
+def make_jpegs(photos: Path, folder: Path, width: int, height: int) -> list[str]:
+    """One JPEG per photo in `photos` (evenly picked), cut to the size, with grain."""
     rng = np.random.default_rng(0)
     made = []
-    for source in find_photos([str(PHOTOS)]):
+    found = list(find_photos([str(photos)]))
+    for source in found[:: -(-len(found) // _SOURCES)]:
         with Image.open(source) as image:
             cut = ImageOps.fit(image.convert("RGB"), (width, height), Image.Resampling.BICUBIC)
         grain = rng.standard_normal((height, width, 1), np.float32) * _GRAIN
@@ -85,12 +101,14 @@ def make_jpegs(folder: Path, width: int, height: int) -> list[str]:
     return made
 
 
-def scan_cost(paths: Sequence[str], cores: int, start: Cost = _NOTHING) -> Cost:
+def scan_cost(
+    paths: Sequence[str], cores: int, flags: Sequence[str], start: Cost = _NOTHING
+) -> Scanned:
     """Of a photo through the command line; `start` (of all photos together) is taken off."""
     with tempfile.TemporaryDirectory() as scratch:
         for number, path in enumerate(paths):
             (Path(scratch) / f"{number:06}.jpg").symlink_to(path)
-        command = [sys.executable, "-m", "faunalens", "scan", scratch, "--quiet"]
+        command = [sys.executable, "-m", "faunalens", "scan", scratch, "--quiet", *flags]
         started, busy = time.perf_counter(), cpu_seconds()
         done = subprocess.run(
             [*command, "--workers", str(cores)], stdout=subprocess.PIPE, text=True, check=True
@@ -99,12 +117,13 @@ def scan_cost(paths: Sequence[str], cores: int, start: Cost = _NOTHING) -> Cost:
     records = [json.loads(line) for line in done.stdout.splitlines()]
     if len(records) != len(paths) or any(record["status"] != "ok" for record in records):
         raise SystemExit("the scan did not judge every photo; its speed means nothing")
-    return Cost((clock - start.clock) / len(paths), (cpu - start.cpu) / len(paths))
+    cost = Cost((clock - start.clock) / len(paths), (cpu - start.cpu) / len(paths))
+    return Scanned(cost, statistics.mean("(second model)" in r["rule"] for r in records))
 
 
-def start_cost(paths: Sequence[str], cores: int) -> Cost:
+def start_cost(paths: Sequence[str], cores: int, flags: Sequence[str]) -> Cost:
     """Of the start of a scan: of one photo for each worker, twice, the better."""
-    costs = [scan_cost(paths[:cores], cores) for _ in range(2)]
+    costs = [scan_cost(paths[:cores], cores, flags).cost for _ in range(2)]
     return Cost(min(c.clock for c in costs) * cores, min(c.cpu for c in costs) * cores)
 
 
@@ -126,32 +145,52 @@ def peer_cost(way: str, paths: Sequence[str], setting: Setting, copies: int = 1)
     return Cost(1 / sum(1 / clock for clock in clocks), statistics.mean(cpus))
 
 
-def one_round(jpegs: Sequence[str], count: int, setting: Setting) -> dict[str, Cost]:
-    """What a photo costs by every way, one after the other."""
+def one_round(jpegs: Sequence[str], count: int, setting: Setting) -> tuple[dict[str, Cost], float]:
+    """What a photo costs by every way, one after the other; the second model's share."""
 
     def some(share: float) -> list[str]:
         return list(islice(cycle(jpegs), max(len(jpegs), round(count * share))))
 
-    start = start_cost(jpegs, setting.cores)
-    before = scan_cost(some(1), setting.cores, start)
+    start = {way: start_cost(jpegs, setting.cores, flags) for way, flags in SCANS.items()}
+
+    def scans() -> dict[str, Scanned]:
+        return {
+            way: scan_cost(some(1), setting.cores, flags, start[way])
+            for way, flags in SCANS.items()
+        }
+
+    before = scans()
     costs = {way: peer_cost(way, some(share), setting) for way, share in _SHARE.items()}
     one_core = replace(setting, cores=1)
     for part in PARTS:
-        costs[part] = peer_cost(part, some(1 / setting.cores), one_core, copies=setting.cores)
-    costs["bound"] = Cost(*map(sum, zip(*(costs[part] for part in PARTS), strict=True)))
-    after = scan_cost(some(1), setting.cores, start)  # before and after: drift cancels
-    costs["scan"] = Cost(*map(statistics.mean, zip(before, after, strict=True)))
-    return costs
+        share = _SECOND_SHARE if part == "second-alone" else 1
+        few = some(share / setting.cores)
+        costs[part] = peer_cost(part, few, one_core, copies=setting.cores)
+    after = scans()  # before and after: drift cancels
+    for way in SCANS:
+        both = zip(before[way].cost, after[way].cost, strict=True)
+        costs[way] = Cost(*map(statistics.mean, both))
+    second = after["scan"].second
+    decode, first, sharp = (costs[part] for part in PARTS)
+    costs["bound-first"] = Cost(*map(sum, zip(decode, first, strict=True)))
+    costs["bound"] = Cost(
+        *(a + second * b for a, b in zip(costs["bound-first"], sharp, strict=True))
+    )
+    return costs, second
 
 
-def show(size: str, weight_kb: float, rounds: Sequence[Mapping[str, Cost]]) -> None:
+def show(title: str, rounds: Sequence[Mapping[str, Cost]]) -> None:
     """The table of one size: the median ratio, and the lowest and highest of the rounds."""
-    print(f"\n{size}, {weight_kb:,.0f} kB a photo    photos/s      scan is x      by CPU time x")
-    for way, title in TITLES.items():
-        clock = _ratios(cost[way].clock / cost["scan"].clock for cost in rounds)
-        cpu = _ratios(cost[way].cpu / cost["scan"].cpu for cost in rounds)
+    print(f"\n{title}\n{'':34}photos/s  scan is x, clock    scan is x, CPU  ", end="")
+    print("first-only x, clock  first-only x, CPU")
+    for way, name in TITLES.items():
         rate = 1 / statistics.median(cost[way].clock for cost in rounds)
-        print(f"  {title:32} {rate:7.1f}   {clock}   {cpu}", flush=True)
+        ratios = [
+            _ratios(getattr(cost[way], unit) / getattr(cost[ours], unit) for cost in rounds)
+            for ours in SCANS
+            for unit in Cost._fields
+        ]
+        print(f"  {name:32}{rate:8.1f}  {'  '.join(ratios)}", flush=True)
 
 
 def _ratios(values: Iterable[float]) -> str:
@@ -161,6 +200,9 @@ def _ratios(values: Iterable[float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--photos", type=Path, default=PHOTOS, help="folder, tests/photos if left out"
+    )
     parser.add_argument("--sizes", nargs="+", default=SIZES, help="such as 1600x1200")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cores", type=int, default=available_cores())
@@ -177,14 +219,16 @@ def main() -> None:
         width, height = (int(part) for part in size.split("x"))
         count = round(np.clip(_PIXELS / (width * height), *_PHOTOS))
         with tempfile.TemporaryDirectory() as folder:
-            jpegs = make_jpegs(Path(folder), width, height)
+            jpegs = make_jpegs(options.photos, Path(folder), width, height)
             weight = statistics.mean(Path(path).stat().st_size for path in jpegs) / 1000
             rounds = [
                 one_round(jpegs, count, setting)
                 for _ in tqdm(range(options.rounds), size, unit=" rounds", disable=None)
             ]
-        show(size, weight, rounds)
-        everything[size] = rounds
+        costs = [cost for cost, _ in rounds]
+        second = statistics.mean(share for _, share in rounds)
+        show(f"{size}, {weight:,.0f} kB a photo, {second:.0%} ask the second model", costs)
+        everything[size] = costs
     if options.json:
         options.json.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
 

@@ -115,12 +115,30 @@ def network_alone(setting: Setting) -> Run:
     return run
 
 
+def second_alone(setting: Setting) -> Run:
+    """Only the second model's network, one input a time as a second look does it. One core."""
+    import numpy as np
+
+    from faunalens.model import Model
+    from faunalens.second import open_second
+
+    model = open_second(Model())
+    side = model.spec.resize.size_px
+    photo = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
+
+    def run(paths: Sequence[str]) -> int:
+        return sum(len(model.predict(photo).probability) for _ in paths)
+
+    return run
+
+
 WAYS = {
     "plain-loop": plain_loop,
     "data-loader": data_loader,
     "nudenet": nudenet,
     "decode-alone": decode_alone,
     "network-alone": network_alone,
+    "second-alone": second_alone,
 }
 
 

@@ -11,6 +11,7 @@ from faunalens_data.files import write_bytes, write_text
 from faunalens_train import run as folder
 from faunalens_train.evaluation_report import report
 from faunalens_train.figures import column
+from faunalens_train.judged import score_photos
 from faunalens_train.keyed import PRODUCTS, keyed_on
 from faunalens_train.pages import figures, markdown, page
 from faunalens_train.robustness import robustness
@@ -18,7 +19,6 @@ from faunalens_train.scored import (
     Scored,
     TestSet,
     fold_runs,
-    score_photos,
     score_run,
     spec_facts,
     test_set,

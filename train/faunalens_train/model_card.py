@@ -12,17 +12,19 @@ from faunalens_data.counts import rights_table
 from faunalens_data.row import Row
 from faunalens_train import run as folder
 from faunalens_train.dataset import load_parts
-from faunalens_train.evaluation_report import (
-    abstention_blocks,
-    calibration_blocks,
-    explain,
+from faunalens_train.evaluation_recall import (
     false_alarm_blocks,
     look_alike_blocks,
     precision_blocks,
     recall_blocks,
-    robustness_blocks,
     source_blocks,
     threshold_blocks,
+)
+from faunalens_train.evaluation_report import explain
+from faunalens_train.evaluation_trust import (
+    abstention_blocks,
+    calibration_blocks,
+    robustness_blocks,
 )
 from faunalens_train.pages import Block, Figure, Heading, Points, Text, markdown, table
 

@@ -16,8 +16,9 @@ from faunalens.pipeline import Classifier
 from faunalens.record import Record
 from faunalens_data.row import Row
 from faunalens_train.edits import EDITS, UNCHANGED
+from faunalens_train.judged import of_records
 from faunalens_train.run import RunError
-from faunalens_train.scored import TestSet, of_records
+from faunalens_train.scored import TestSet
 
 MANY = 100
 """Pictures of a label in the data set from which on a loss is held against the product."""
