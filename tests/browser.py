@@ -66,3 +66,10 @@ def browse(width: int, height: int, *, camera: bool = False) -> Iterator[Watch]:
             yield watch
         finally:
             browser.close()
+
+
+def of_size(path: Path, mb: int) -> Path:
+    """A file of zeros that takes no room on the disk."""
+    with path.open("wb") as handle:
+        handle.truncate(mb * 2**20)
+    return path

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import MANY_FIELD, PHOTOS_FIELD, Watch, browse, opened
+from browser import MANY_FIELD, PHOTOS_FIELD, Watch, browse, of_size, opened
 from conftest import BLUE, GREEN, RED, plain, png
 from PIL import Image
 from serving import MARKS, default_desk, serving
@@ -30,13 +30,6 @@ _DROP = """async () => {
     target.dispatchEvent(
       new DragEvent(kind, {dataTransfer: data, bubbles: true, cancelable: true}));
 }"""
-
-
-def of_size(path: Path, mb: int) -> Path:
-    """A file of zeros that takes no room on the disk."""
-    with path.open("wb") as handle:
-        handle.truncate(mb * 2**20)
-    return path
 
 
 def refused(watch: Watch) -> Any:

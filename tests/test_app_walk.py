@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import MANY_FIELD, PHOTOS_FIELD, browse, opened
+from browser import MANY_FIELD, PHOTOS_FIELD, browse, of_size, opened
 from conftest import GREEN, RED, png
 from serving import MARKS
 
@@ -21,8 +21,7 @@ def test_the_console_holds_no_error_on_a_walk(server: str, tmp_path: Path) -> No
     red, green = png(RED, tmp_path / "red.png"), png(GREEN, tmp_path / "green.png")
     note, large = tmp_path / "note.jpg", tmp_path / "large.jpg"
     note.write_text("a text file")
-    with large.open("wb") as handle:
-        handle.truncate(200 * 2**20)
+    of_size(large, 200)
     archive = tmp_path / "photos.zip"
     with zipfile.ZipFile(archive, "w") as members:
         members.write(red, "red.png")
@@ -52,7 +51,8 @@ def test_the_console_holds_no_error_on_a_walk(server: str, tmp_path: Path) -> No
         page.set_input_files(MANY_FIELD, archive)
         page.locator("#fl-gallery li").nth(1).wait_for(timeout=60_000)
         named("many.next").click()
-        page.locator("#fl-focus", has_text="2").wait_for(timeout=60_000)
+        second = say("many.place", number=2, all=2)
+        page.locator("#fl-focus .fl-place", has_text=second).wait_for(timeout=60_000)
         for export, file in (("many.csv", "csv"), ("many.report", "html")):
             named(export).click()
             page.locator(f"#fl-exported a[href$='.{file}']").first.wait_for(timeout=60_000)

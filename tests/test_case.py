@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import plain
+from conftest import RED, plain
 from PIL import Image
 
 pytest.importorskip("sqlalchemy", reason="the extra `app` is not installed")
@@ -37,7 +37,6 @@ from faunalens_app.passwords import Passwords, line
 from faunalens_app.seen import Bench, Seen
 from faunalens_app.uploads import Sweeper
 
-RED = (255, 0, 0)
 Make = Callable[..., tuple[Case, Path]]
 
 

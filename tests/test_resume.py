@@ -11,7 +11,9 @@ import pytest
 from conftest import ROOT, plain
 from test_scan import run
 
+from faunalens.errors import FileError
 from faunalens.output_formats import read_file
+from faunalens.output_manifest import Manifest
 from faunalens.record import Record, decode_embedding
 
 
@@ -144,6 +146,13 @@ def test_results_made_differently_are_not_mixed(
         )
         assert anew.exit_code == 3
         assert len(results(out)) == 10
+
+
+def test_another_look_is_named_without_what_follows_from_it(tmp_path: Path) -> None:
+    begun = Manifest({"look": "second", "thresholds": {"ivory": 0.9}}, "0", "now")
+    with pytest.raises(FileError) as refused:
+        begun.must_agree({"look": "first", "thresholds": {"ivory": 0.8}}, tmp_path)
+    assert 'other options: look was "second" and is now "first". Use' in str(refused.value)
 
 
 def test_another_model_is_refused(photos: Path, tmp_path: Path, tiny_model_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import joint_spec, plain, tiny_spec, write_tiny_model
+from conftest import RED, joint_spec, plain, tiny_spec, write_tiny_model
 from PIL import Image
 
 from faunalens.cli import main
@@ -19,7 +19,7 @@ from faunalens.pipeline import Classifier
 from faunalens.second import joint_probability, logit
 from faunalens.spec import ModelSpec
 
-RED, BLACK = (255, 0, 0), (0, 0, 0)
+BLACK = (0, 0, 0)
 
 
 def png(image: Image.Image) -> bytes:

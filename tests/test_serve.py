@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import plain
+from conftest import png
 
 import faunalens_app
 from faunalens.cli import main
@@ -40,11 +40,6 @@ def said(judgement: Judgement, model: Model, path: Path | None, language: str = 
 def judged(model: Model, photo: Path, language: str = "en") -> Answer:
     judgement = Classifier(model).classify(photo, source="name.jpg")
     return said(judgement, model, photo, language)
-
-
-def png(colour: tuple[int, int, int], path: Path) -> Path:
-    plain(colour).save(path, "PNG")
-    return path
 
 
 def plain_text(html: str) -> str:

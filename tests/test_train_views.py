@@ -105,8 +105,8 @@ def test_quarter_turns_and_focus() -> None:
     torch.manual_seed(0)
     ramp = Image.fromarray(np.tile(np.arange(SIDE, dtype=np.uint8) * 4, (SIDE, 1))).convert("RGB")
     turned = [np.asarray(quarter_turn(ramp)).astype(int)[..., 0] for _ in range(40)]
-    upright = sum(abs(one[-1, 0] - one[0, 0]) > 200 for one in turned)
-    assert 24 < upright < 40  # the rest are upside down
+    quarter = sum(abs(one[-1, 0] - one[0, 0]) > 200 for one in turned)
+    assert 24 < quarter < 40  # the rest are upside down
     halves = np.array([[0] * 32 + [255] * 32], np.uint8)
     edge = Image.fromarray(np.repeat(halves, SIDE, 0)).convert("RGB")
     assert len(set(np.asarray(OutOfFocus(0.05)(edge))[9, :, 0].tolist())) > 4

@@ -33,11 +33,6 @@ class View:
     order: tuple[int, ...] = ()
     at: int = 0
 
-    @property
-    def page(self) -> int:
-        """The page of the gallery that holds the reviewed photo, from 0."""
-        return self.at // PAGE
-
     def moved(self, steps: int) -> "View":
         """Reviewing another photo, but none beyond the ends."""
         return replace(self, at=min(max(self.at + steps, 0), max(len(self.order) - 1, 0)))

@@ -11,7 +11,11 @@ from faunalens.errors import FileError
 
 _SCHEMA = 1
 # Options that change with another, and are not worth naming beside it.
-_FOLLOW = {"model": ("labels", "thresholds", "families"), "labels": ("thresholds", "families")}
+_FOLLOW = {
+    "model": ("look", "labels", "thresholds", "families"),
+    "look": ("thresholds", "families"),
+    "labels": ("thresholds", "families"),
+}
 
 
 @dataclass
@@ -115,11 +119,12 @@ def _difference(name: str, was: Any, now: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, dict) and "sha256" in value:
+    if isinstance(value, dict) and {"name", "version", "sha256"} <= value.keys():
         return f"{value['name']} {value['version']} (SHA-256 {value['sha256'][:12]})"
     if isinstance(value, list):
         return _some(value)
-    return json.dumps(value)
+    words = json.dumps(value)
+    return words if len(words) <= 80 else words[:77] + "..."
 
 
 def _some(names: list[str]) -> str:

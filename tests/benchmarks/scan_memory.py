@@ -42,8 +42,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--photos", type=int, default=200_000)
-    given, _, options = " ".join(sys.argv[1:]).partition(" -- ")
-    words = parser.parse_args(given.split())
+    given = sys.argv[1:]
+    at = given.index("--") if "--" in given else len(given)
+    words, options = parser.parse_args(given[:at]), given[at + 1 :]
     found = [Path(path).resolve() for path in find_photos([str(words.folder)])]
     if not found or words.photos < 2 * EARLY:
         parser.error(f"need a folder with photos, and --photos from {2 * EARLY}")
@@ -54,7 +55,7 @@ def main() -> None:
             if number % 1000 == 0:
                 os.mkdir(folder)
             os.symlink(path, f"{folder}/{number:08}{path.suffix}")
-        command = [sys.executable, "-m", "faunalens", "scan", scratch, "--quiet", *options.split()]
+        command = [sys.executable, "-m", "faunalens", "scan", scratch, "--quiet", *options]
         started = time.monotonic()
         early, due = (0.0, 0.0), EARLY
         with subprocess.Popen(command, stdout=subprocess.PIPE) as scan:

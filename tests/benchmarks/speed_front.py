@@ -82,7 +82,7 @@ def measure(config: TrainConfig, train_pictures: int) -> list[dict[str, Any]]:
     labels = load_labels().ids
     parts = load_parts(config.data, labels, "part")
     train, share = _sample(parts.train, config, train_pictures)
-    beside = [row for row in parts.train if row.is_negative][:: len(parts.train) // 40]
+    beside = [row for row in parts.train if row.is_negative][:: max(1, len(parts.train) // 40)]
     others = [Image.fromarray(_pixels(row, parts.images)) for row in beside]
     with tempfile.TemporaryDirectory() as folder:
         sessions = {}

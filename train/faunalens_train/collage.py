@@ -15,8 +15,8 @@ _ITSELF = 0.2  # of the neighbours show the same object, closer
 class Collage:
     """A photo to a sheet of photos with it in one place.
 
-    The others show nothing protected, whatever `row` is, so a sheet says no more of a label than
-    its photo did.
+    The others show the same object closer or nothing protected, whatever `row` is, so a sheet says
+    no more of a label than its photo did.
 
     Args:
         donors: Where the other photos come from.
@@ -31,7 +31,7 @@ class Collage:
         """`(H, W, 3)` uint8 RGB to `(S, S, 3)`; None if `row` has no donors."""
         columns, rows = _GRIDS[integer(len(_GRIDS))]
         gap = integer(1 + self._side // 40)
-        cell = ((self._side - gap) // columns, (self._side - gap) // rows)
+        width, height = ((self._side - gap * (n - 1)) // n for n in (columns, rows))
         shade = (255, 255, 240, 0)[integer(4)]
         sheet = Image.new("RGB", (self._side, self._side), (shade,) * 3)
         photo, place = Image.fromarray(pixels), integer(columns * rows)
@@ -41,10 +41,9 @@ class Collage:
                 shown = _closer(photo) if chance(_ITSELF) else self._donors.draw(row)
             if shown is None:
                 return None
-            fitted = ImageOps.fit(shown, cell, Image.Resampling.BICUBIC)
-            sheet.paste(
-                fitted, (index % columns * (cell[0] + gap), index // columns * (cell[1] + gap))
-            )
+            fitted = ImageOps.fit(shown, (width, height), Image.Resampling.BICUBIC)
+            at = (index % columns * (width + gap), index // columns * (height + gap))
+            sheet.paste(fitted, at)
         return np.asarray(sheet)
 
 

@@ -1,4 +1,4 @@
-"""An evaluation's tables of what is found and what is called wrongly."""
+"""An evaluation's tables of what is found and what is called wrongly, for report and model card."""
 
 from faunalens_train import charts
 from faunalens_train.evaluation_cells import (

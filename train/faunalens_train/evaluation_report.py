@@ -1,4 +1,4 @@
-"""An evaluation as blocks of a report; the model card takes its tables from here too."""
+"""An evaluation as blocks of a report, and as a summary for a terminal."""
 
 from faunalens_data.table import aligned
 from faunalens_train.evaluation_cells import (

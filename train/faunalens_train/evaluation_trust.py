@@ -1,4 +1,4 @@
-"""An evaluation's tables of how far probabilities can be believed, and what edits cost."""
+"""An evaluation's tables of how far probabilities can be believed, and of what edits cost."""
 
 from faunalens_train import charts
 from faunalens_train.evaluation_cells import Evaluation, figures_of, number, risk_at, shown_labels

@@ -48,7 +48,7 @@ def fit_joint(
         families: Family id to its label ids.
         config: Rates and floors of the thresholds, and the rate of doubt.
         products: Labels that need a sharper look; of the others only what the first model would
-            show to a person is judged again.
+            show to a person is judged again. Thresholds: see `choose_thresholds`.
         weights: `(N,)` what each negative stands for, see `advert_weights`.
         file, sha256: Of the second model's file.
     """
