@@ -22,11 +22,22 @@ _CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream
 
 @dataclass
 class Watch:
-    """A page, the addresses it asked for, and the errors on its console."""
+    """A page, the addresses it asked for, and its errors: on the console, or not caught."""
 
     page: Any
     requests: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+
+
+PHOTOS_FIELD = "#fl-files input[type=file]"
+MANY_FIELD = "#fl-many-files input[type=file]"
+
+
+def opened(watch: Watch, address: str, language: str) -> Any:
+    """The page in a language, once it can be used: page.js has run to its end."""
+    watch.page.goto(f"{address}{language}/")
+    watch.page.locator("#fl-first[aria-live] .fl-empty").wait_for(timeout=60_000)
+    return watch.page
 
 
 @contextmanager
@@ -51,6 +62,7 @@ def browse(width: int, height: int, *, camera: bool = False) -> Iterator[Watch]:
                     watch.errors.append(message.text) if message.type == "error" else None
                 ),
             )
+            watch.page.on("pageerror", lambda error: watch.errors.append(str(error)))
             yield watch
         finally:
             browser.close()

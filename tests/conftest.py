@@ -1,6 +1,8 @@
 """Shared fixtures: a 5 kB model that keeps the contract, drawn photos, the places of things."""
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from faunalens.labels import load_labels
-from faunalens.limits import FamilySpec, Threshold, Thresholds
+from faunalens.limits import FamilySpec, SecondModel, Threshold, Thresholds
 from faunalens.model import Model
 from faunalens.spec import METADATA_KEY, ModelSpec, ResizeRule
 
@@ -20,8 +22,9 @@ PHOTOS = ROOT / "tests" / "photos"
 RESEARCH = ROOT.parent / "shared" / "dataset"
 
 SIDE = 32
-# Colour (R, G, B from 0 to 255) that each of these labels answers to in the tiny model.
-COLOURS = {"ivory": (255, 0, 0), "live_snake": (0, 255, 0), "live_lizard": (0, 0, 255)}
+# R, G, B from 0 to 255; and which of them each of these labels answers to in the tiny model.
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+COLOURS = {"ivory": RED, "live_snake": GREEN, "live_lizard": BLUE}
 
 
 def tiny_spec() -> ModelSpec:
@@ -95,9 +98,32 @@ def write_tiny_model(path: Path, spec: ModelSpec | None = None) -> Path:
     return path
 
 
+def joint_spec(sha256: str, **changes: object) -> ModelSpec:
+    """A first model in doubt about all that is a little red, and joined half and half."""
+    spec = tiny_spec()
+    limits = Thresholds(Threshold(0.8, 0.001), Threshold(0.005, 0.01))
+    second = SecondModel(
+        file="sharp.onnx",
+        sha256=sha256,
+        doubt={"ivory": 0.0005},
+        weights=(0.5, 0.5),
+        offset=(0.0,) * len(spec.labels),
+        zoom_penalty=(0.25,) * len(spec.labels),
+        thresholds={label: limits for label in spec.labels},
+        families={key: replace(family, thresholds=None) for key, family in spec.families.items()},
+    )
+    return replace(spec, second=replace(second, **changes))  # type: ignore[arg-type]
+
+
 def plain(colour: tuple[int, int, int], width: int = 64, height: int = 48) -> Image.Image:
     """A picture of one colour."""
     return Image.new("RGB", (width, height), colour)
+
+
+def png(colour: tuple[int, int, int], path: Path) -> Path:
+    """A PNG of one colour at the path, which comes back."""
+    plain(colour).save(path, "PNG")
+    return path
 
 
 def noise(width: int, height: int, seed: int = 0) -> npt.NDArray[np.uint8]:
@@ -113,6 +139,25 @@ def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tiny_model_path: Path) -> Model:
     return Model(tiny_model_path)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    """A first and a second model in one folder; the path of the first."""
+    sharp = Model(write_tiny_model(tmp_path / "sharp.onnx", replace(tiny_spec(), name="sharp")))
+    return write_tiny_model(tmp_path / "first.onnx", joint_spec(sharp.identity["sha256"]))
+
+
+@pytest.fixture(scope="module")
+def server(tiny_model_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the web app, running with the tiny model."""
+    from serving import serving
+
+    from faunalens.pipeline import Classifier
+
+    uploads = tmp_path_factory.mktemp("uploads")
+    with serving(Classifier(Model(tiny_model_path)), uploads) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

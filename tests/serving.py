@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from faunalens_app.web import Settings
 
 
+# gradio counts its calls with pandas, in a way that pandas has deprecated.
+MARKS = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"),
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
+]
+
+
 def default_desk(folder: Path) -> "Desk":
     """Decisions in a SQLite file beside the uploads."""
     from faunalens.decisions import Store

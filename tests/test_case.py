@@ -1,4 +1,4 @@
-"""Case records, the page of agreement, and who may come in."""
+"""Case records, photos that are kept, and who may come in."""
 
 import asyncio
 import base64
@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +22,15 @@ pytest.importorskip("pypdf", reason="the extra `app` is not installed")
 import pypdf
 
 from faunalens.cli import main
-from faunalens.decisions import NOTHING, Choice, OfficerDecision, Store
+from faunalens.decisions import NOTHING, Store
 from faunalens.decode import exif_facts
 from faunalens.errors import FileError
-from faunalens.labels import LANGUAGES
+from faunalens.labels import LANGUAGES, load_labels
 from faunalens.model import Model
 from faunalens.pipeline import Classifier
-from faunalens_app.agreement import Agreement, agreement_page
 from faunalens_app.casemaker import Case, make_case
 from faunalens_app.catalogue import catalogue
-from faunalens_app.deciding import decide, issue_case, read_waiting
+from faunalens_app.deciding import decide, issue_case
 from faunalens_app.desk import Desk
 from faunalens_app.guard import Door, Guard, basic_credentials
 from faunalens_app.passwords import Passwords, line
@@ -81,6 +79,14 @@ def test_a_case_record_in_each_language(make: Make, language: str) -> None:
         held["record"]["sha256"], "2026:11:24 10:11:12", "tiny 0.0.1", say("decide.nothing"),
     ):  # fmt: skip
         assert expected in text, expected
+    african = held["law"][0]
+    english = load_labels().label("ivory").listings[0]
+    assert african["taxon"] == "Loxodonta africana"
+    assert african["note"] == say.law.get(english.note, english.note)
+    assert (african["note"] == english.note) == (language == "en")
+    for listing in held["law"]:
+        for said in (listing["note"], listing["source"]):
+            assert " ".join(said.split()) in text, said
     assert len(reader.pages[0].images) == 2, "the photo, and the evidence"
     assert (
         held["exif"]["GPSLatitude"] == "50.850000" and held["exif"]["GPSLongitude"] == "-4.350000"
@@ -150,43 +156,6 @@ def test_broken_exif_is_no_error() -> None:
     plain(RED).save(buffer, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff")
     assert exif_facts(buffer.getvalue()) == {}
     assert exif_facts(b"no photo") == {}
-
-
-def decision(choice: Choice, label: str, day: int) -> OfficerDecision:
-    return OfficerDecision(
-        choice=choice, officer="A", sha256="a" * 64, source="a.jpg", verdict="alert",
-        label=label, probability=0.9, rule="", model_name="m", model_version="1",
-        model_sha256="b", other_label="rhino" if choice is Choice.OTHER else None,
-        at=datetime(2026, 11, day, tzinfo=UTC),
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_agreement_over_time_and_by_label(tiny_model: Model, language: str) -> None:
-    counted = Agreement.of(
-        [
-            decision(Choice.CONFIRMED, "ivory", 3),
-            decision(Choice.REJECTED, "ivory", 10),
-            decision(Choice.OTHER, "ivory", 10),
-            decision(Choice.UNSURE, "parrot", 11),
-            decision(Choice.CONFIRMED, "no_such_label", 12),
-        ]
-    )
-    assert counted.to_dict()["ivory"] == {"confirmed": 1, "rejected": 1, "unsure": 0, "other": 1}
-    assert {week.isoformat(): dict(lines) for week, lines in counted.weeks.items()} == {
-        "2026-11-02": {None: [1, 1], "ivory": [1, 1]},
-        "2026-11-09": {None: [1, 3], "ivory": [0, 2], "no_such_label": [1, 1]},
-    }
-    bench, say = Bench.of(Classifier(tiny_model)), catalogue(language)
-    page = agreement_page(counted, bench, say)
-    assert "<svg" in page and "33" in page and "50" in page and "\N{EN DASH}" in page
-    assert say("agree.none") in agreement_page(Agreement.of([]), bench, say)
-
-
-def test_decisions_the_page_keeps() -> None:
-    one = decision(Choice.CONFIRMED, "ivory", 3)
-    assert read_waiting(json.dumps([one.to_dict(), {"id": 1}, 7])) == [one]
-    assert read_waiting("{}") == read_waiting("x") == read_waiting("") == []
 
 
 def test_photos_are_kept_only_if_wanted(tmp_path: Path, tiny_model: Model) -> None:

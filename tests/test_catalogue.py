@@ -12,12 +12,19 @@ pytest.importorskip("babel", reason="the extra `app` is not installed")
 
 from faunalens.decide import Verdict
 from faunalens.errors import FailureKind
-from faunalens.labels import LANGUAGES
+from faunalens.fragments import law, plain
+from faunalens.labels import LANGUAGES, load_labels
 from faunalens_app.catalogue import NAMES, catalogue, preferred
 
 APP = ROOT / "app" / "faunalens_app"
 ENGLISH = catalogue("en").sentences
 KEY = re.compile(r"[a-z]+\.[a-z0-9_]+")
+
+
+OTHERS = [one for one in LANGUAGES if one != "en"]
+LISTINGS = [listing for label in load_labels().labels for listing in label.listings]
+LAW = {text for listing in LISTINGS for text in (listing.note, listing.source) if text}
+"""What the label list says of the law in English alone, and officers are shown."""
 
 
 def used() -> set[str]:
@@ -61,13 +68,36 @@ def test_no_sentence_is_left_over() -> None:
     assert sorted(set(ENGLISH) - used()) == []
 
 
-@pytest.mark.parametrize("language", [one for one in LANGUAGES if one != "en"])
+@pytest.mark.parametrize("language", OTHERS)
 def test_sentences_are_translated(language: str) -> None:
     """A copy of the English is an oversight, but for words that are the same in both."""
     sentences = catalogue(language).sentences
     words = {key: re.sub(r"\{\w+\}", "", sentence) for key, sentence in ENGLISH.items()}
     same = [key for key in ENGLISH if len(words[key]) > 25 and sentences[key] == ENGLISH[key]]
     assert same == []
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_note_on_the_law_is_translated(language: str) -> None:
+    """None is missing or left over; years, names of species and addresses stand as they were."""
+    translated = catalogue(language).law
+    assert set(translated) == LAW
+    for english, text in translated.items():
+        assert text.strip() and text != english
+        for kept in (r"\d+", r"\b[A-Z]\. [a-z]+", r"\b[a-z0-9-]+\.(?:uk|cz|fr|in|mt|net|org)\b"):
+            assert set(re.findall(kept, text)) == set(re.findall(kept, english)), english
+        assert not re.search(r"\b(Appendix|Annex|recalled|proposal|copy|list of)\b", text)
+        if language == "fr":
+            assert not re.search(r" [:;]", text), "no break before these"
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_the_law_of_a_label_is_shown_in_the_language(language: str) -> None:
+    say, labels = catalogue(language), load_labels()
+    for label in labels.labels:
+        shown = law(label, labels.checked, say.words)
+        assert 'lang="en"' not in shown
+        assert not [one.note for one in label.listings if one.note and one.note in plain(shown)]
 
 
 def test_languages_have_names() -> None:

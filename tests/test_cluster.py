@@ -29,6 +29,7 @@ from faunalens.model import Model
 from faunalens.output_formats import read_file
 from faunalens.output_target import Form
 from faunalens.record import Failure
+from faunalens.scan_here import stoppable
 
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (140, 0, 0), (90, 90, 90)]
 
@@ -235,7 +236,8 @@ def expected(tmp_path: Path, tiny_model_path: Path) -> list[dict[str, Any]]:
 def test_a_worker_is_killed(
     tmp_path: Path, tiny_model: Model, expected: list[dict[str, Any]]
 ) -> None:
-    """Two workers of a local cluster, one killed at its work; then a run that is continued."""
+    """Two workers of a local cluster, one killed at its work; then a run that is stopped and
+    continued."""
     pytest.importorskip("ray")
     form = Form("parquet", tiny_model.spec.labels, {"model": tiny_model.identity})
     settings = Settings(tiny_model.path, policy(tiny_model.spec))
@@ -248,6 +250,8 @@ def test_a_worker_is_killed(
         pids.append(pid)
         if len(pids) == 1:
             os.kill(pid, signal.SIGKILL)
+        if len(pids) == 13:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def run(**options: Any) -> Counter[str]:
         counts: Counter[str] = Counter()
@@ -264,10 +268,15 @@ def test_a_worker_is_killed(
     assert counts == Counter(row["verdict"] or "failed" for row in expected)
     assert rows_of(out) == expected
     assert not list(out.glob("*.tmp"))
-    for number in (3, 7):
+    missing = {3, 4, 7, 8, 10, 11}
+    for number in missing:
         (out / part_name(number, "parquet")).unlink()
+    with pytest.raises(SystemExit), stoppable(Counter(), quiet=True, resumable=True):
+        run(resume=True)
+    missing -= {n for n in missing if (out / part_name(n, "parquet")).exists()}
+    assert missing, "it was stopped before the end"
     told.clear()
-    assert run(resume=True).total() == 10 and sorted(told) == [3, 7]
+    assert run(resume=True).total() == 5 * len(missing) and set(told) == missing
     assert rows_of(out) == expected
 
 

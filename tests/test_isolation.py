@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import plain
 
+from faunalens.batch_pool import chunk_of
 from faunalens.cores import available_cores, cgroup_quota
+from faunalens.inputs_item import Item
 
 # A decoder with faults that no real photo is known to reach. The faulty module is imported by the
 # workers too: spawn runs the main script again.
@@ -92,6 +94,12 @@ def test_a_slow_photo_within_its_time_is_judged(tmp_path: Path, tiny_model_path:
     found, stdout = faulty(tmp_path, tiny_model_path, {5: b"slow"}, limit=60, count=10)
     assert set(found.values()) == {"alert"}
     assert "05.png alert True" in stdout
+
+
+def test_large_photos_from_archives_are_not_piled_up() -> None:
+    large = [Item(str(number), b"x" * (20 << 20)) for number in range(5)]
+    source = iter([*large, *(Item(f"{number}.jpg") for number in range(9))])
+    assert [len(chunk_of(source)) for _ in range(5)] == [2, 2, 8, 2, 0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -8,43 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import plain, tiny_spec, write_tiny_model
+from conftest import joint_spec, plain, tiny_spec, write_tiny_model
 from PIL import Image
 
 from faunalens.cli import main
 from faunalens.decide import Look, policy
 from faunalens.errors import ModelError, UsageError
-from faunalens.limits import SecondModel, Threshold, Thresholds
 from faunalens.model import Model
 from faunalens.pipeline import Classifier
 from faunalens.second import joint_probability, logit
 from faunalens.spec import ModelSpec
 
 RED, BLACK = (255, 0, 0), (0, 0, 0)
-
-
-def joint_spec(sha256: str, **changes: object) -> ModelSpec:
-    """A first model in doubt about all that is a little red, and joined half and half."""
-    spec = tiny_spec()
-    limits = Thresholds(Threshold(0.8, 0.001), Threshold(0.005, 0.01))
-    second = SecondModel(
-        file="sharp.onnx",
-        sha256=sha256,
-        doubt={"ivory": 0.0005},
-        weights=(0.5, 0.5),
-        offset=(0.0,) * len(spec.labels),
-        zoom_penalty=(0.25,) * len(spec.labels),
-        thresholds={label: limits for label in spec.labels},
-        families={key: replace(family, thresholds=None) for key, family in spec.families.items()},
-    )
-    return replace(spec, second=replace(second, **changes))  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> Path:
-    """A first and a second model in one folder; the path of the first."""
-    sharp = Model(write_tiny_model(tmp_path / "sharp.onnx", replace(tiny_spec(), name="sharp")))
-    return write_tiny_model(tmp_path / "first.onnx", joint_spec(sharp.identity["sha256"]))
 
 
 def png(image: Image.Image) -> bytes:

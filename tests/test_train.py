@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from conftest import noise
@@ -16,6 +17,7 @@ from faunalens_train.calibrate import (
     Calibration,
     choose_thresholds,
     fit_calibration,
+    tail_threshold,
     threshold_at,
 )
 from faunalens_train.config import (
@@ -158,6 +160,25 @@ def test_threshold_lets_no_more_than_the_rate_pass(count: int, fpr: float, above
     assert (ties >= threshold_at(ties, fpr)).sum() == 0
 
 
+def test_the_tail_of_many_negatives_says_where_few_will_reach() -> None:
+    rng = np.random.default_rng(3)
+
+    def negatives(count: int) -> npt.NDArray[np.float64]:
+        odds = 0.01 * rng.pareto(1.5, count)
+        return odds / (1 + odds)
+
+    truth = np.quantile(negatives(1_000_000), 0.999)
+    by_tail = [tail_threshold(negatives(500), 0.001) for _ in range(60)]
+    by_highest = [threshold_at(negatives(500), 0.001) for _ in range(60)]
+    assert np.median(by_tail) == pytest.approx(truth, rel=0.25)
+    assert np.ptp(np.quantile(by_tail, (0.1, 0.9))) < np.ptp(np.quantile(by_highest, (0.1, 0.9)))
+    many, few = negatives(5000), negatives(60)
+    assert tail_threshold(many, 0.01) == threshold_at(many, 0.01)  # 50 show it themselves
+    assert tail_threshold(few, 0.001) == threshold_at(few, 0.001)
+    weighted = tail_threshold(many[:500], 0.001, np.where(np.arange(500) < 250, 1.0, 1e-9))
+    assert weighted == pytest.approx(tail_threshold(many[:250], 0.001), rel=1e-3)
+
+
 def test_calibration_recovers_a_known_one() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 4, (6000, 2))
@@ -190,6 +211,20 @@ def test_thresholds_have_floors_and_order() -> None:
     certain, wanted = np.full((50, len(LABELS)), 1.0), np.zeros_like(wanted)
     by_label, _ = choose_thresholds(certain, wanted, LABELS, families, ThresholdConfig())
     assert by_label["ivory"].alert.probability <= 1
+
+
+def test_thresholds_of_products_rest_on_their_look_alikes() -> None:
+    rng = np.random.default_rng(0)
+    odds = 0.01 * rng.pareto(1.5, (500, len(LABELS)))
+    probability = odds / (1 + odds)
+    probability[:3] = 0.97  # look-alikes, or a frog
+    wanted = np.zeros_like(probability, np.float32)
+    families = {label: [label] for label in LABELS}
+    found, _ = choose_thresholds(
+        probability, wanted, LABELS, families, ThresholdConfig(), products=["ivory"]
+    )
+    assert found["ivory"].alert.probability > 0.97
+    assert found["live_snake"].alert.probability < 0.97
 
 
 def test_metrics_by_hand() -> None:

@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from conftest import plain, tiny_spec, write_tiny_model
-from test_second import BLACK, RED, joint_spec
+from conftest import joint_spec, plain, tiny_spec, write_tiny_model
+from test_second import BLACK, RED
 
 from faunalens.decide import Look, policy
 from faunalens.model import Model

@@ -10,10 +10,13 @@ from PIL import Image, ImageDraw
 from test_train import row
 
 from faunalens.spec import ResizeRule
+from faunalens_train.augment import OutOfFocus, quarter_turn
 from faunalens_train.backdrop import BackdropSwap, Donors, graded
+from faunalens_train.collage import Collage
 from faunalens_train.config import config_from_dict
 from faunalens_train.cutout import cut_out
 from faunalens_train.dataset import PhotoDataset, TrainingViews
+from faunalens_train.screens import PhotoOfScreen
 
 SIDE = 64
 OBJECT = (70, 40, 130, 150)  # left, top, right, bottom
@@ -78,6 +81,42 @@ def test_object_keeps_its_colour_before_another_backdrop(tmp_path: Path) -> None
     assert cream == 20
     assert 4 < green < 20
     assert swap(noise(60, 60), row(0, ("ivory",), None)) is None
+
+
+def test_a_collage_shows_the_photo_smaller_beside_others(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    red = np.full((60, 80, 3), (200, 20, 20), np.uint8)
+    make = Collage(donors(tmp_path, ("train", 0, 0)), SIDE)
+    shares, beside = [], 0
+    for _ in range(30):
+        sheet = make(red, row(0, ("ivory",), None))
+        assert sheet is not None
+        assert sheet.shape == (SIDE, SIDE, 3)
+        shares.append((np.abs(sheet.astype(int) - (200, 20, 20)).sum(-1) < 9).mean())
+        beside += (sheet[..., 1].astype(int) - sheet[..., 0] > 150).mean() > 0.1
+    assert 0.2 < min(shares) < 0.3  # one of four cells
+    assert max(shares) > 0.4  # one of two, or also closer beside itself
+    assert beside > 20
+    lonely = Collage(donors(tmp_path, ("test", 0, 0)), SIDE)
+    assert all(lonely(red, row(0, ("ivory",), None)) is None for _ in range(5))
+
+
+def test_quarter_turns_and_focus() -> None:
+    torch.manual_seed(0)
+    ramp = Image.fromarray(np.tile(np.arange(SIDE, dtype=np.uint8) * 4, (SIDE, 1))).convert("RGB")
+    turned = [np.asarray(quarter_turn(ramp)).astype(int)[..., 0] for _ in range(40)]
+    upright = sum(abs(one[-1, 0] - one[0, 0]) > 200 for one in turned)
+    assert 24 < upright < 40  # the rest are upside down
+    edge = Image.fromarray(np.repeat(np.uint8([[0] * 32 + [255] * 32]), SIDE, 0)).convert("RGB")
+    assert len(set(np.asarray(OutOfFocus(0.05)(edge))[9, :, 0].tolist())) > 4
+
+
+def test_a_photo_of_a_screen_is_another_each_time() -> None:
+    torch.manual_seed(0)
+    grey = Image.new("RGB", (SIDE, SIDE), (128, 128, 128))
+    seen = [np.asarray(PhotoOfScreen()(grey)).astype(int) for _ in range(3)]
+    assert all(one.shape == (SIDE, SIDE, 3) and one.std() > 2 for one in seen)
+    assert np.abs(seen[0] - seen[1]).mean() > 3
 
 
 def test_graded_backdrops_differ() -> None:

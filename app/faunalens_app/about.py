@@ -15,7 +15,11 @@ def about(bench: Bench, say: Catalogue) -> Markup:
     """The whole page."""
     spec, identity = bench.spec, bench.classifier.model.identity
     side = spec.resize.size_px
-    data = ", ".join(f"{key} {value}" for key, value in spec.dataset.items())
+    data = ", ".join(
+        say(f"model.{key}", value=say.number(value) if isinstance(value, int) else value)
+        for key in ("train", "val", "test", "fingerprint")
+        if (value := spec.dataset.get(key)) is not None
+    )
     second = say("model.none")
     if spec.second is not None:
         second = f"{spec.second.file}, SHA-256 {spec.second.sha256}"

@@ -15,6 +15,7 @@ from faunalens_app.catalogue import Catalogue
 from faunalens_app.deciding import decide as decide_about
 from faunalens_app.deciding import issue_case
 from faunalens_app.desk import Desk
+from faunalens_app.law import law_facts
 from faunalens_app.seen import Bench, Seen
 from faunalens_app.uploads import Upload, is_upload
 from faunalens_app.viewer import photo_layers
@@ -148,17 +149,5 @@ def told(seen: Seen, bench: Bench, say: Catalogue) -> dict[str, Any]:
     answer["region"] = drawn and drawn.region and [round(share, 4) for share in drawn.region]
     answer["check"] = list(label.check[say.language])
     answer["look_alikes"] = list(label.look_alikes[say.language])
-    answer["law"] = [
-        {
-            "taxon": listing.taxon,
-            "cites": listing.cites,
-            "cites_verified": listing.cites_verified,
-            "eu_annex": listing.eu_annex,
-            "eu_verified": listing.eu_verified,
-            "as_of": listing.as_of.isoformat(),
-            "source": listing.source,
-            "note": listing.note,
-        }
-        for listing in label.listings
-    ]
+    answer["law"] = law_facts(label, say)
     return answer

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from faunalens.casefile import attached, seal
+from faunalens.decide import Verdict
 from faunalens.decisions import OfficerDecision
 from faunalens.decode import decode, exif_facts, read_file
 from faunalens.drawing import draw
 from faunalens.errors import PhotoError
-from faunalens.fragments import plain
+from faunalens.fragments import find_label, plain
 from faunalens_app.answer import thresholds, title
 from faunalens_app.catalogue import Catalogue
+from faunalens_app.law import law_facts
 from faunalens_app.seen import Bench, Seen
 
 MOST = 50
@@ -57,6 +59,7 @@ def make_case(
         "officer": officer,
         "program": f"faunalens {version('faunalens')}",
         "statement": f"{say('answer.not_proof')} {say.words.cannot_show}",
+        "law_checked": bench.labels.checked.isoformat(),
         "photos": [_photo(seen, decision, bench, say) for seen, decision in photos],
     }
     case = seal(content)
@@ -76,12 +79,15 @@ def _photo(
 ) -> dict[str, Any]:
     record = seen.record
     limits = thresholds(record, bench)
+    hit = record.verdict in (Verdict.ALERT, Verdict.REVIEW)
+    label = find_label(record.label, bench.labels) if hit else None
     fields: dict[str, Any] = {
         "record": record.to_dict(),
         "judged": seen.at.isoformat(),
         "text": plain(title(record, bench, say)) if record.failure is None else say.failure(record),
         "thresholds": limits
         and {"alert": limits.alert.probability, "review": limits.review.probability},
+        "law": law_facts(label, say) if label else [],
         "decision": decision and decision.to_dict(),
         "file": None,
         "exif": {},

@@ -4,7 +4,7 @@ import base64
 import io
 import warnings
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from importlib.resources import files
 from typing import Any
 
@@ -123,22 +123,26 @@ def _photo(page: _Page, photo: dict[str, Any], say: Catalogue, bench: Bench) -> 
     if photo["exif"]:
         facts = "; ".join(f"{key}: {value}" for key, value in photo["exif"].items())
         rows.append((say("case.exif"), facts))
-    if label is not None and record["verdict"] in ("alert", "review"):
-        law = say.words
-        for listing in label.listings:
-            doubt = f" ({law.not_verified})"
-            cites = law.not_listed if listing.cites == "not listed" else listing.cites
-            annex = law.not_listed if listing.eu_annex == "not listed" else listing.eu_annex
-            rows.append(
-                (
-                    law.law,
-                    f"{listing.taxon}: {law.appendix} {cites}"
-                    f"{'' if listing.cites_verified else doubt}, {law.annex} {annex}"
-                    f"{'' if listing.eu_verified else doubt}; {law.as_of} "
-                    f"{law.written(listing.as_of)}",
-                )
-            )
+    rows += [(say.words.law, _listing(one, say)) for one in photo["law"]]
+    if photo["law"]:
+        checked = say.words.checked.format(date=say.date(bench.labels.checked))
+        rows.append((say.words.law, checked))
     _facts(page, rows)
+
+
+def _listing(listing: dict[str, Any], say: Catalogue) -> str:
+    """What `law_facts` gives of one listing, as a sentence."""
+    words = say.words
+
+    def fact(name: str, value: str, verified: bool) -> str:
+        shown = words.not_listed if value == "not listed" else value
+        return f"{name} {shown}" + ("" if verified else f" ({words.not_verified})")
+
+    cites = fact(words.appendix, listing["cites"], listing["cites_verified"])
+    annex = fact(words.annex, listing["eu_annex"], listing["eu_verified"])
+    note = f" {listing['note']}" if listing["note"] else ""
+    read = f"{listing['source']}, {words.as_of} {say.date(date.fromisoformat(listing['as_of']))}"
+    return f"{listing['taxon']}: {cites}, {annex}.{note} ({read})"
 
 
 def choice_words(decision: dict[str, Any], say: Catalogue, bench: Bench) -> str:

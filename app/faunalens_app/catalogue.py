@@ -1,11 +1,13 @@
 """Every sentence of the screens, in the languages of labels.toml: one PO catalogue per language.
 
 The catalogues are read as they are (Babel); keys stand for sentences, and are the same in all.
+The law's notes and sources, which the label list has in English alone, stand there under the
+context `law`, and are their own keys.
 """
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from importlib import resources
 from types import MappingProxyType
@@ -34,10 +36,16 @@ _CHANCES = (
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The sentences of one language; `say("check.title", n=3)` gives one of them."""
+    """The sentences of one language; `say("check.title", n=3)` gives one of them.
+
+    Attributes:
+        sentences: By key.
+        law: English notes and sources of listings to their translations; none for English.
+    """
 
     language: str
     sentences: Mapping[str, str]
+    law: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, key: str, **values: object) -> str:
         """The sentence, with its places filled.
@@ -113,6 +121,7 @@ class Catalogue:
             not_verified=self("words.not_verified"),
             checked=self("words.checked"),
             written=self.date,
+            notes=self.law,
         )
 
 
@@ -127,9 +136,10 @@ def catalogue(language: str) -> Catalogue:
         raise KeyError(language)
     file = resources.files("faunalens_app").joinpath("locales", f"{language}.po")
     with file.open("rb") as handle:
-        read = read_po(handle, locale=language)
-    sentences = {str(one.id): str(one.string) for one in read if one.id}
-    return Catalogue(language, MappingProxyType(sentences))
+        read = [one for one in read_po(handle, locale=language) if one.id]
+    sentences = {str(one.id): str(one.string) for one in read if one.context is None}
+    law = {str(one.id): str(one.string) for one in read if one.context == "law"}
+    return Catalogue(language, MappingProxyType(sentences), MappingProxyType(law))
 
 
 def preferred(accept_language: str) -> str:

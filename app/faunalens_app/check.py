@@ -8,7 +8,7 @@ from faunalens.fragments import fill, plain, visible
 from faunalens_app.answer import Answer, answer, title, waiting
 from faunalens_app.catalogue import Catalogue
 from faunalens_app.seen import Bench, Seen
-from faunalens_app.uploads import Upload, as_they_came
+from faunalens_app.uploads import Upload, as_they_came, over_limit
 
 MOST = 20
 """Photos checked at once on this screen; more of them belong on the other."""
@@ -22,7 +22,7 @@ class CheckScreen:
         shown: Which of them is shown, an index as text; None without photos.
     """
 
-    def __init__(self, bench: Bench, say: Catalogue, privacy: str) -> None:
+    def __init__(self, bench: Bench, say: Catalogue, privacy: str, most_mb: int) -> None:
         self._bench, self._say = bench, say
         self.seen = gr.State([])
         with gr.Row(elem_classes="fl-row"):
@@ -35,7 +35,12 @@ class CheckScreen:
                     elem_classes="fl-adder",
                 )
                 as_they_came(files)
-                gr.HTML(_tools(say), elem_id="fl-tools", elem_classes="fl-html", padding=False)
+                gr.HTML(
+                    _tools(say) + over_limit(say, most_mb),
+                    elem_id="fl-tools",
+                    elem_classes="fl-html",
+                    padding=False,
+                )
                 self.shown = gr.Radio([], label=say("add.which"), visible=False, elem_id="fl-which")
                 gr.HTML(
                     f"<p>{privacy}</p>", elem_id="fl-privacy", elem_classes="fl-html", padding=False
@@ -46,7 +51,7 @@ class CheckScreen:
                 )
         closer = gr.Button(
             say("closer.ask"),
-            visible=bench.spec.second is not None,
+            visible=False,
             elem_id="fl-closer",
             elem_classes="fl-narrow",
         )
@@ -54,7 +59,7 @@ class CheckScreen:
         files.change(
             self._judge,
             [files, self.seen],
-            [self.seen, self.shown, first, more],
+            [self.seen, self.shown, first, more, closer],
             api_visibility="private",
             show_progress="minimal",
             show_progress_on=[first],
@@ -62,11 +67,10 @@ class CheckScreen:
         self.shown.input(
             self._show,
             [self.seen, self.shown],
-            [first, more],
+            [first, more, closer],
             api_visibility="private",
             show_progress="hidden",
         )
-
         closer.click(
             self._closer,
             [self.seen, self.shown],
@@ -80,7 +84,8 @@ class CheckScreen:
         at = int(place or 0)
         if at < len(seen) and (path := seen[at].path) is not None:
             again = self._bench.closer().classify(path, source=seen[at].record.source)
-            seen = [*seen[:at], Seen.of(again, path, self._bench.spec), *seen[at + 1 :]]
+            if again.record.failure is None:  # else the copy is gone, and what was seen stays
+                seen = [*seen[:at], Seen.of(again, path, self._bench.spec), *seen[at + 1 :]]
         said = self._said(seen, at)
         return seen, said.first, said.more
 
@@ -89,7 +94,8 @@ class CheckScreen:
         if len(uploads) > MOST:
             text = say("add.too_many", most=MOST, found=say.number(len(uploads)))
             card = fill('<div class="fl-card fl-failed"><p>{text}</p></div>', text=text)
-            return [], gr.Radio(choices=[], value=None, visible=False), card, ""
+            radio = gr.Radio(choices=[], value=None, visible=False)
+            return [], radio, card, "", gr.Button(visible=False)
         known = {one.path: one for one in before}
         new = [upload for upload in uploads if upload.path not in known]
         judged = self._bench.classifier.classify_batch(
@@ -100,17 +106,23 @@ class CheckScreen:
         seen = [known[upload.path] for upload in uploads]
         # The newest is what was just added; after a removal, the first that is left.
         place = seen.index(known[new[0].path]) if new else 0
-        said = self._said(seen, place)
         radio = gr.Radio(
             choices=[(self._choice(n, one), str(n)) for n, one in enumerate(seen)],
             value=str(place) if seen else None,
             visible=len(seen) > 1,
         )
-        return seen, radio, said.first, said.more
+        return seen, radio, *self._show(seen, str(place))
 
-    def _show(self, seen: list[Seen], place: str | None) -> tuple[str, str]:
-        said = self._said(seen, int(place or 0))
-        return said.first, said.more
+    def _show(self, seen: list[Seen], shown: str | None) -> tuple[object, ...]:
+        place = int(shown or 0)
+        said = self._said(seen, place)
+        return said.first, said.more, gr.Button(visible=self._can_look_closer(seen, place))
+
+    def _can_look_closer(self, seen: list[Seen], place: int) -> bool:
+        """Only at a photo that was judged here, and with a model that has a second one."""
+        if self._bench.spec.second is None or not 0 <= place < len(seen):
+            return False
+        return seen[place].path is not None and seen[place].record.verdict is not None
 
     def _said(self, seen: list[Seen], place: int) -> Answer:
         if not 0 <= place < len(seen):

@@ -1,14 +1,17 @@
-// What gradio has no component for: paste anywhere, the camera, and words for screen readers.
+// What gradio has no component for: paste anywhere, the camera, the limit of a file in the officer's
+// language, and words for screen readers.
 // Every way of adding a photo ends at the file field, as if it had been chosen there.
 () => {
-  const add = (files) => {
-    const panel = document.querySelector('#fl-files');
-    const field = panel?.querySelector('input[type=file]');
-    if (!field || !files.length) return;
+  const give = (field, files) => {
     const moved = new DataTransfer();
     for (const file of files) moved.items.add(file);
     field.files = moved.files;
     field.dispatchEvent(new Event('change', { bubbles: true }));
+  };
+  const add = (files) => {
+    const panel = document.querySelector('#fl-files');
+    const field = panel?.querySelector('input[type=file]');
+    if (field && files.length) give(field, files);
   };
   const stamp = () => new Date().toISOString().slice(0, 19).replaceAll(':', '-');
 
@@ -19,6 +22,36 @@
       file.name === 'image.png' ? new File([file], `pasted ${stamp()} ${n + 1}.png`, { type: file.type }) : file);
     if (named.length) { event.preventDefault(); add(named); }
   });
+
+  // Files over the limit are left out and named, before gradio sees them: it would refuse them and
+  // all that came with them, in English, and write two errors on the console.
+  const checked = new WeakSet();
+  const refuse = (event, files, field) => {
+    const said = event.target.closest('[role=tabpanel]')?.querySelector('.fl-over');
+    if (!said) return;
+    const over = files.filter((file) => file.size > Number(said.dataset.most));
+    said.hidden = !over.length;
+    said.textContent = said.dataset.text.replace('{names}', () => over.map((file) => file.name).join(', '));
+    if (!over.length) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    field.value = '';
+    const rest = files.filter((file) => !over.includes(file));
+    if (!rest.length) return;
+    checked.add(field);
+    give(field, rest);
+  };
+  window.addEventListener('change', (event) => {
+    const field = event.target;
+    if (field.type === 'file' && !checked.delete(field)) refuse(event, [...field.files], field);
+  }, true);
+  window.addEventListener('drop', (event) => {
+    const field = event.target.closest?.('.fl-adder')?.querySelector('input[type=file]');
+    if (!field) return;
+    refuse(event, [...event.dataTransfer.files], field);
+    // A drop that gradio never sees would stay highlighted.
+    if (event.defaultPrevented) event.target.dispatchEvent(new DragEvent('dragleave', { bubbles: true }));
+  }, true);
 
   let stream = null;
   const stop = () => { stream?.getTracks().forEach((track) => track.stop()); stream = null; };

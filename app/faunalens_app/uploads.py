@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from faunalens.fragments import Markup, fill
 from faunalens_app.catalogue import Catalogue
 
 
@@ -33,6 +34,19 @@ def as_they_came(component: gr.File) -> None:
         Upload(Path(one.path), one.orig_name or Path(one.path).name)
         for one in getattr(payload, "root", [payload] if payload else [])
     ]
+
+
+def over_limit(say: Catalogue, most_mb: int) -> Markup:
+    """A place for the names of files over the limit; page.js, which leaves them out, fills it.
+
+    By itself gradio refuses all that came with them, in English.
+    """
+    return fill(
+        '<p class="fl-refused fl-over" role="alert" data-most="{most}" data-text="{text}" hidden>'
+        "</p>",
+        most=most_mb * 2**20,
+        text=say("add.over_limit", names="{names}", mb=say.number(most_mb)),
+    )
 
 
 def take_uploads_only(page: gr.Blocks, say: Catalogue) -> None:

@@ -65,12 +65,12 @@ def build(classifier: Classifier, language: str, settings: Settings) -> gr.Block
         gr.HTML(_head(say), elem_id="fl-head", elem_classes="fl-html", padding=False)
         with gr.Tabs():
             with gr.Tab(say("tab.check"), id="check"):
-                check = CheckScreen(bench, say, privacy)
+                check = CheckScreen(bench, say, privacy, settings.max_upload_mb)
                 if settings.similar is not None:
                     SimilarPanel(settings.similar, say, check.seen, check.shown)
                 DecidingPanel(bench, say, settings.desk, check.seen, check.shown)
             with gr.Tab(say("tab.many"), id="many"):
-                ManyScreen(bench, say, settings.desk)
+                ManyScreen(bench, say, settings.desk, settings.max_upload_mb)
             with gr.Tab(say("tab.decisions"), id="decisions") as tab:
                 AgreementScreen(bench, say, settings.desk, tab)
             with gr.Tab(say("tab.model"), id="model"):

@@ -14,7 +14,6 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -28,6 +27,9 @@ from faunalens.record import Record
 # Photos per task: enough that sending the task costs nothing beside it, few enough that records
 # appear steadily and a crash costs little.
 _CHUNK = 8
+# Bytes in memory after which a task is full: photos from an archive may have 50 MB each, and each
+# worker has two tasks.
+_CHUNK_BYTES = 32 << 20
 # Tasks that a worker holds: the one it works on, and the next.
 _AHEAD = 2
 # Tasks begun or done but not yet given out, per worker: how far the others may run ahead of one
@@ -37,6 +39,18 @@ _DEATHS_AT_START = 3
 
 Note = Callable[[str, dict[str, Any]], None]
 """Told of events (`worker_died`, `photo_timeout`, ...) with their details, for a log."""
+
+
+def chunk_of(source: Iterator[Item]) -> list[Item]:
+    """The next items of a task; none at the end."""
+    items: list[Item] = []
+    size = 0
+    for item in source:
+        items.append(item)
+        size += len(item.data or b"")
+        if len(items) == _CHUNK or size >= _CHUNK_BYTES:
+            break
+    return items
 
 
 class Pool:
@@ -89,7 +103,7 @@ class Pool:
         more = True
         while True:
             while more and len(order) < _WINDOW * len(self._workers) and self._idle():
-                chunk = list(islice(source, _CHUNK))
+                chunk = chunk_of(source)
                 more = bool(chunk)
                 if chunk:
                     task = Task(chunk, self._model)

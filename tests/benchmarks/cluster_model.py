@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from against_others import make_jpegs
+from against_others import PHOTOS, make_jpegs
 
 from faunalens import Classifier
 from faunalens.output_formats import write_file
@@ -145,7 +145,7 @@ def main() -> None:
     for size in options.sizes:
         width, height = (int(side) for side in size.split("x"))
         with tempfile.TemporaryDirectory() as folder:
-            jpegs = make_jpegs(Path(folder), width, height)
+            jpegs = make_jpegs(PHOTOS, Path(folder), width, height)
             weight = statistics.mean(Path(path).stat().st_size for path in jpegs)
             cost_s = cpu_ms(classifier, jpegs) / 1000
             if size == options.sizes[0]:

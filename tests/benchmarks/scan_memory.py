@@ -10,6 +10,7 @@ their ratio to photo 2000. Stopped by Ctrl-C it has said what it saw.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -41,23 +42,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--photos", type=int, default=200_000)
-    own, _, options = " ".join(sys.argv[1:]).partition(" -- ")
-    words = parser.parse_args(own.split())
-    found = list(find_photos([str(words.folder)]))
+    given, _, options = " ".join(sys.argv[1:]).partition(" -- ")
+    words = parser.parse_args(given.split())
+    found = [Path(path).resolve() for path in find_photos([str(words.folder)])]
     if not found or words.photos < 2 * EARLY:
         parser.error(f"need a folder with photos, and --photos from {2 * EARLY}")
     with tempfile.TemporaryDirectory() as scratch:
-        for number, path in enumerate(islice(cycle(found), words.photos)):
-            folder = Path(scratch) / f"{number // 1000:05}"
-            folder.mkdir(exist_ok=True)
-            (folder / f"{number:08}{Path(path).suffix}").symlink_to(Path(path).resolve())
+        # Some more than asked for, so that the scan is under way when the last is measured.
+        for number, path in enumerate(islice(cycle(found), words.photos + EARLY)):
+            folder = f"{scratch}/{number // 1000:05}"
+            if number % 1000 == 0:
+                os.mkdir(folder)
+            os.symlink(path, f"{folder}/{number:08}{path.suffix}")
         command = [sys.executable, "-m", "faunalens", "scan", scratch, "--quiet", *options.split()]
         started = time.monotonic()
         early, due = (0.0, 0.0), EARLY
         with subprocess.Popen(command, stdout=subprocess.PIPE) as scan:
             assert scan.stdout is not None
             for count, _ in enumerate(scan.stdout, 1):
-                if count == due or count == words.photos - 1:
+                if count == due or count == words.photos:
                     whole, own = memory_mb(scan.pid)
                     early = early if early[0] else (whole, own)
                     rate = count / (time.monotonic() - started)
@@ -67,7 +70,8 @@ def main() -> None:
                         flush=True,
                     )
                     due = due * 5 // 4
-        print(f"exit code {scan.returncode}")
+                if count == words.photos:
+                    scan.terminate()
 
 
 if __name__ == "__main__":

@@ -4,18 +4,16 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter
 from torch import nn
 from torchvision.transforms import InterpolationMode, v2
 
 from faunalens_train.config import AugmentConfig
 from faunalens_train.draw import chance, integer, uniform
+from faunalens_train.lettering import font, words
+from faunalens_train.screens import PhotoOfScreen, ScreenshotFrame
 
-_WORDS = (
-    "SALE", "NEW", "VINTAGE", "RARE", "antique", "50% OFF", "DM me", "for sale", "à vendre",
-    "te koop", "zu verkaufen", "original", "Fast shipping", "sold", "EUR 120", "$45", "@shop",
-    "www.shop.example", "1/5", "No. 307", "like new",
-)  # fmt: skip
+_TURNS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_180)
 
 
 class AdvertAugment:
@@ -35,6 +33,7 @@ class AdvertAugment:
         self._steps: list[Callable[[Image.Image], Image.Image]] = [
             v2.Resize((size_px, size_px), InterpolationMode.BICUBIC, antialias=True),
             v2.RandomHorizontalFlip(config.flip_p),
+            _some(config.turn_p, quarter_turn),
             _some(config.frame_p, ScreenshotFrame()),
             _some(
                 config.rotate_p,
@@ -48,7 +47,8 @@ class AdvertAugment:
             v2.RandomGrayscale(config.grey_p),
             _some(config.text_p, TextOverlay()),
             _some(config.rescale_p, Rescale(config.rescale_min_px)),
-            _some(config.blur_p, v2.GaussianBlur(5, (0.3, 1.8))),
+            _some(config.blur_p, OutOfFocus(config.blur_max)),
+            _some(config.screen_p, PhotoOfScreen()),
             _some(config.jpeg_p, v2.JPEG((config.jpeg_min_quality, 95))),
         ]
 
@@ -68,30 +68,31 @@ class AdvertAugment:
         return np.asarray(image)
 
 
-class ScreenshotFrame:
-    """A photo inside an app's screen: plain borders, sometimes a bar with a line of text."""
+def quarter_turn(image: Image.Image) -> Image.Image:
+    """A phone held sideways whose file does not say so; seldom upside down."""
+    return image.transpose(_TURNS[integer(2) if chance(0.8) else 2])
+
+
+class OutOfFocus:
+    """A Gaussian of up to `most` of the longest side."""
+
+    def __init__(self, most: float) -> None:
+        self.most = most
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        width, height = image.size
-        shade = (0, 18, 32, 245, 255)[integer(5)]
-        screen = Image.new("RGB", image.size, (shade,) * 3)
-        top, bottom = (int(height * uniform(0, 0.16)) for _ in range(2))
-        left = int(width * uniform(0, 0.12)) if chance(0.5) else 0
-        inner = image.resize((width - 2 * left, height - top - bottom))
-        screen.paste(inner, (left, top))
-        if top > 12 and chance(0.6):
-            ink = (255 - shade,) * 3
-            ImageDraw.Draw(screen).text((6, 2), _words(), fill=ink, font=_font(top - 4))
-        return screen
+        return image.filter(ImageFilter.GaussianBlur(uniform(0.1, 1) * self.most * max(image.size)))
 
 
 class TextOverlay:
-    """A watermark, price tag or caption: one to three words anywhere, sometimes on a bar."""
+    """A watermark, price tag or caption: words anywhere, sometimes on a bar, or one repeated."""
 
     def __call__(self, image: Image.Image) -> Image.Image:
         width, height = image.size
         layer = Image.new("RGBA", image.size)
         draw = ImageDraw.Draw(layer)
+        if chance(0.4):
+            self._repeat(draw, width, height)
+            return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
         for _ in range(1 + integer(3)):
             size = int(height * uniform(0.05, 0.16))
             at = (int(width * uniform(-0.1, 0.7)), int(height * uniform(0, 0.9)))
@@ -100,8 +101,20 @@ class TextOverlay:
             if chance(0.25):
                 bar = (at[0] - 4, at[1] - 2, at[0] + size * 6, at[1] + size + 4)
                 draw.rectangle(bar, fill=(*(255 - c for c in ink), strength))
-            draw.text(at, _words(), fill=(*ink, strength), font=_font(size))
+            draw.text(at, words(), fill=(*ink, strength), font=font(size))
         return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
+
+    @staticmethod
+    def _repeat(draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
+        """One name again and again, half transparent, as image banks and sellers mark photos."""
+        mark, face = words(), font(int(height * uniform(0.06, 0.14)))
+        light = chance(0.7)
+        ink = ((255 if light else 0,) * 3) + (int(uniform(70, 190)),)
+        edge = ((0 if light else 255,) * 3) + (int(uniform(0, 130)),)
+        rows, start = 2 + integer(4), uniform(-0.1, 0.3)
+        for row in range(rows):
+            at = (width * (start + uniform(-0.05, 0.05)), height * (row + uniform(0.1, 0.6)) / rows)
+            draw.text(at, mark, font=face, fill=ink, stroke_width=1, stroke_fill=edge)
 
 
 class ColourCast:
@@ -146,11 +159,3 @@ class _AsModule(nn.Module):
     def forward(self, image: Image.Image) -> Image.Image:
         out: Image.Image = self.step(image)
         return out
-
-
-def _words() -> str:
-    return _WORDS[integer(len(_WORDS))]
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(max(8, size))

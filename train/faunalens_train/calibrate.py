@@ -1,6 +1,6 @@
 """Logits to probabilities, and where verdicts begin: both from pictures that never trained."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,10 @@ Floats = npt.NDArray[np.float64]
 
 ORDINARY_KINDS = ("goods", "scene", "animal", "other")
 """Kinds of negative that adverts are full of."""
+
+_TAIL = 0.05  # share of negatives whose scores say how the rest fall off
+_TAIL_COUNT = 10  # fewer say too little
+_SHOWN = 4  # negatives that must reach a threshold for it to rest on them
 
 _PULL = 2.0  # strength of the pull of each offset to 0, in units of log-loss of one picture
 
@@ -91,6 +95,34 @@ def threshold_at(
     return float(np.nextafter(values[order][allowed], np.inf))
 
 
+def tail_threshold(
+    scores: npt.ArrayLike, fpr: float, weights: npt.NDArray[np.float64] | None = None
+) -> float:
+    """The score that `fpr` of negatives like these would reach, by the shape of their tail.
+
+    Where fewer than a handful of negatives may reach a threshold, `threshold_at` hangs on the one
+    or two highest. The odds of the highest 5 % fall off about as a power of themselves; its
+    exponent, from all of these (B. M. Hill 1975, doi:10.1214/aos/1176343247), gives the rest. With
+    too few negatives for that, or an `fpr` that they can show themselves, it is `threshold_at`.
+
+    Args:
+        scores: `(N,)` probabilities of negatives, N from 1.
+        fpr: 0 to 1.
+        weights: As for `threshold_at`.
+    """
+    values = np.clip(np.asarray(scores, np.float64), 1e-9, 1 - 1e-9)
+    share = np.ones(len(values)) if weights is None else weights
+    order = np.argsort(-values, kind="stable")
+    logits = np.log(values / (1 - values))[order]
+    reached = np.cumsum(share[order]) / share.sum()
+    count = min(int((reached <= _TAIL).sum()), len(values) - 1)
+    if count < _TAIL_COUNT or fpr * count >= _SHOWN * reached[count - 1]:
+        return threshold_at(scores, fpr, weights)
+    above = np.average(logits[:count] - logits[count], weights=share[order][:count])
+    limit = logits[count] + above * np.log(reached[count - 1] / fpr)
+    return float(1 / (1 + np.exp(-limit)))
+
+
 def advert_weights(rows: Sequence[Row], hard_share: float) -> npt.NDArray[np.float64]:
     """`(N,)` what each negative stands for in a stream of adverts; 0 for the rest of the rows.
 
@@ -115,11 +147,15 @@ def choose_thresholds(
     families: Mapping[str, Sequence[str]],
     config: ThresholdConfig,
     weights: npt.NDArray[np.float64] | None = None,
+    *,
+    products: Collection[str] = (),
 ) -> tuple[dict[str, Thresholds], dict[str, FamilySpec]]:
     """Thresholds per label, and per family of two labels or more.
 
     Negatives are the validation pictures that show none of the labels. One that shows another
-    protected animal is no false alarm, even if it is called by the wrong name.
+    protected animal is no false alarm, even if it is called by the wrong name. Thresholds follow
+    from the tail of the negatives, but for products: their look-alikes are a second population
+    with a tail of its own, which one exponent does not describe.
 
     Args:
         probability: `(N, L)`, calibrated.
@@ -128,33 +164,33 @@ def choose_thresholds(
         families: Family id to its label ids.
         config: Rates and floors.
         weights: `(N,)` from `advert_weights`; all negatives alike if None.
+        products: Labels of things made of animals, whose thresholds rest on the highest negatives.
     """
     chosen = (wanted == 0).all(axis=1)
     if weights is not None:
         chosen &= weights > 0
         weights = weights[chosen]
     nothing = probability[chosen]
-    by_label = {label: _pair(nothing[:, j], config, weights) for j, label in enumerate(labels)}
+
+    def pair(scores: Floats, members: Sequence[str]) -> Thresholds:
+        rule = threshold_at if set(members).intersection(products) else tail_threshold
+        alert = max(rule(scores, config.alert_fpr, weights), config.alert_floor)
+        review = max(rule(scores, config.review_fpr, weights), config.review_floor)
+        return Thresholds(
+            alert=Threshold(_up(alert), config.alert_fpr),
+            review=Threshold(min(_up(review), _up(alert)), config.review_fpr),
+        )
+
+    by_label = {label: pair(nothing[:, j], [label]) for j, label in enumerate(labels)}
     by_family = {}
     for key, members in families.items():
         columns = [labels.index(label) for label in members]
         own = None
         if len(columns) > 1:
             joint = np.array([family_probability(list(row)) for row in nothing[:, columns]])
-            own = _pair(joint, config, weights)
+            own = pair(joint, members)
         by_family[key] = FamilySpec(tuple(members), own)
     return by_label, by_family
-
-
-def _pair(
-    negatives: Floats, config: ThresholdConfig, weights: npt.NDArray[np.float64] | None
-) -> Thresholds:
-    alert = max(threshold_at(negatives, config.alert_fpr, weights), config.alert_floor)
-    review = max(threshold_at(negatives, config.review_fpr, weights), config.review_floor)
-    return Thresholds(
-        alert=Threshold(_up(alert), config.alert_fpr),
-        review=Threshold(min(_up(review), _up(alert)), config.review_fpr),
-    )
 
 
 def _up(probability: float) -> float:

@@ -63,15 +63,21 @@ class AugmentConfig:
     Attributes:
         swap_p: Chance of another backdrop behind an object that stands before a plain one; such a
             photo is not cropped.
+        collage_p: Chance that a photo becomes one of a sheet of photos, and is not cropped.
+        turn_p: Chance of a quarter turn (seldom a half).
+        blur_max: Largest Gaussian, as a share of the longest side.
+        screen_p: Chance of a photo of a screen that shows the photo.
     """
 
     swap_p: float = 0.5
+    collage_p: float = 0.15
     crop_min_area: float = 0.3
     crop_p: float = 0.9
     aspect: float = 1.6
     flip_p: float = 0.5
     rotate_deg: float = 12.0
     rotate_p: float = 0.3
+    turn_p: float = 0.25
     jitter: float = 0.4
     hue: float = 0.06
     jitter_p: float = 0.8
@@ -79,11 +85,13 @@ class AugmentConfig:
     grey_p: float = 0.1
     rescale_p: float = 0.4
     rescale_min_px: int = 80
-    blur_p: float = 0.15
+    blur_p: float = 0.2
+    blur_max: float = 0.009
+    screen_p: float = 0.12
     jpeg_min_quality: int = 25
     jpeg_p: float = 0.5
     frame_p: float = 0.15
-    text_p: float = 0.15
+    text_p: float = 0.2
 
 
 @dataclass(frozen=True)

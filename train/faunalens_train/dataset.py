@@ -19,6 +19,7 @@ from faunalens_data.row import Row
 from faunalens_data.split import Scheme, Split, held_out_rows, read_splits, training_rows
 from faunalens_train.augment import AdvertAugment
 from faunalens_train.backdrop import BackdropSwap, Donors
+from faunalens_train.collage import Collage
 from faunalens_train.config import BalanceConfig, ConfigError, DataConfig, TrainConfig
 from faunalens_train.draw import chance
 
@@ -131,11 +132,18 @@ class TrainingViews:
         self, config: TrainConfig, rows: Sequence[Row], cells: Mapping[str, Cell], images: Path
     ) -> None:
         self._swap_p = config.augment.swap_p
-        self._swap = BackdropSwap(Donors(rows, cells, images), config.net.size_px)
+        self._collage_p = config.augment.collage_p
+        donors = Donors(rows, cells, images)
+        self._swap = BackdropSwap(donors, config.net.size_px)
+        self._collage = Collage(donors, config.net.size_px)
         self._advert = AdvertAugment(config.augment, config.net.size_px)
 
     def __call__(self, pixels: npt.NDArray[np.uint8], row: Row) -> npt.NDArray[np.uint8]:
         """`(H, W, 3)` uint8 RGB of `row` to `(S, S, 3)`, by torch's generator."""
+        if chance(self._collage_p):
+            sheet = self._collage(pixels, row)
+            if sheet is not None:
+                return self._advert(sheet, crop=False)
         if chance(self._swap_p):
             moved = self._swap(pixels, row)
             if moved is not None:

@@ -38,6 +38,11 @@ def family_members() -> dict[str, list[str]]:
     }
 
 
+def product_labels() -> list[str]:
+    """Labels of things made of animals, in model order."""
+    return [label.id for label in load_labels().labels if label.kind == "product"]
+
+
 def finished_spec(config: TrainConfig, parts: Parts, run: Path) -> tuple[ModelSpec, Calibration]:
     """What the exported model of a run will say of itself.
 
@@ -55,6 +60,7 @@ def finished_spec(config: TrainConfig, parts: Parts, run: Path) -> tuple[ModelSp
         family_members(),
         config.thresholds,
         advert_weights(parts.val, config.thresholds.hard_share),
+        products=product_labels(),
     )
     spec = ModelSpec(
         name=config.name,

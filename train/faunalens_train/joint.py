@@ -53,7 +53,9 @@ def fit_joint(
         file, sha256: Of the second model's file.
     """
     nothing = (wanted == 0).all(axis=1)
-    alone, _ = choose_thresholds(first, wanted, labels, families, config, weights)
+    alone, _ = choose_thresholds(
+        first, wanted, labels, families, config, weights, products=products
+    )
     doubt = {}
     for place, label in enumerate(labels):
         limit = alone[label].review.probability
@@ -79,7 +81,7 @@ def fit_joint(
     joint = replace(joint, weights=slopes, offset=offset)
     probability = joint_scores(joint, first, second, labels)
     thresholds, family_specs = choose_thresholds(
-        probability, wanted, labels, families, config, weights
+        probability, wanted, labels, families, config, weights, products=products
     )
     return replace(joint, thresholds=thresholds, families=family_specs)
 

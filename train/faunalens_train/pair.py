@@ -17,7 +17,7 @@ from faunalens.spec import METADATA_KEY, ModelSpec
 from faunalens_train import run as folder
 from faunalens_train.calibrate import Floats, advert_weights
 from faunalens_train.dataset import Parts, load_parts, targets
-from faunalens_train.evaluate import family_members, finished_spec, logits_for
+from faunalens_train.evaluate import family_members, finished_spec, logits_for, product_labels
 from faunalens_train.export import Parity, export
 from faunalens_train.joint import fit_joint, joint_scores, zoom_penalty
 
@@ -84,7 +84,7 @@ def load_pair(first: Path, second: Path, *, file: str = "second.onnx", sha256: s
         labels,
         family_members(),
         config.thresholds,
-        products=[label.id for label in load_labels().labels if label.kind == "product"],
+        products=product_labels(),
         weights=advert_weights(parts.val, config.thresholds.hard_share),
         file=file,
         sha256=sha256,

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -113,7 +115,8 @@ def _cluster(address: str | None) -> Iterator[Any]:
 
             local = {"num_cpus": available_cores(), "include_dashboard": False}
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="error", **local)
+            with _sigterm_kept():
+                ray.init(address=address, log_to_driver=False, logging_level="error", **local)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise FaunalensError(
@@ -124,6 +127,17 @@ def _cluster(address: str | None) -> Iterator[Any]:
     finally:
         if ours:
             ray.shutdown()
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """Ray's own handler of a request to end aborts the process with a dump of its stack."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _reason(error: BaseException) -> str:
