@@ -107,7 +107,8 @@ def test_quarter_turns_and_focus() -> None:
     turned = [np.asarray(quarter_turn(ramp)).astype(int)[..., 0] for _ in range(40)]
     upright = sum(abs(one[-1, 0] - one[0, 0]) > 200 for one in turned)
     assert 24 < upright < 40  # the rest are upside down
-    edge = Image.fromarray(np.repeat(np.uint8([[0] * 32 + [255] * 32]), SIDE, 0)).convert("RGB")
+    halves = np.array([[0] * 32 + [255] * 32], np.uint8)
+    edge = Image.fromarray(np.repeat(halves, SIDE, 0)).convert("RGB")
     assert len(set(np.asarray(OutOfFocus(0.05)(edge))[9, :, 0].tolist())) > 4
 
 
