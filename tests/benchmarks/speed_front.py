@@ -211,7 +211,7 @@ def plot(stored: dict[str, Any], path: Path) -> None:
     axes.set_ylabel("mean recall at 1 % false positives")
     axes.set_title("Linear probes on frozen backbones (labels: input side in px)")
     axes.grid(alpha=0.3)
-    axes.legend(loc="center right")
+    axes.legend(loc="lower right")
     figure.savefig(path, dpi=120)
 
 
