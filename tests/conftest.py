@@ -1,6 +1,7 @@
 """Shared fixtures: a 5 kB model that keeps the contract, drawn photos, the places of things."""
 
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,9 @@ from faunalens.spec import METADATA_KEY, ModelSpec, ResizeRule
 ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT / "tests" / "photos"
 RESEARCH = ROOT.parent / "shared" / "dataset"
+
+# A background job of a shell ignores Ctrl-C, and all that it starts does too: no test of it would end.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SIDE = 32
 # R, G, B from 0 to 255; and which of them each of these labels answers to in the tiny model.
