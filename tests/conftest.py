@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT / "tests" / "photos"
 RESEARCH = ROOT.parent / "shared" / "dataset"
 
-# A background job of a shell ignores Ctrl-C, and all that it starts does too: no test of it would end.
+# A background job of a shell ignores Ctrl-C, and so does all that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SIDE = 32
