@@ -78,8 +78,7 @@ def test_a_worker_is_killed(
 
     counts = run()
     assert sorted(told) == list(range(12))
-    assert pids.count(pids[0]) == 1, "no part by a worker that was killed after its first"
-    assert len(set(pids)) > 1
+    assert pids[0] not in pids[6:], "the killed one judges no more"
     assert counts == Counter(row["verdict"] or "failed" for row in expected)
     assert rows_of(out) == expected
     assert not list(out.glob("*.tmp"))

@@ -70,7 +70,7 @@ def case_pdf(
     for number, photo in enumerate(content["photos"]):
         if number:
             page.add_page()
-        _photo(page, photo, say, bench)
+        _photo(page, photo, say, bench, content["law_checked"])
     page.ln(8)
     _text(page, f"{say('case.signature')}: ______________________________", 10)
     _text(page, say("case.verify"), 8)
@@ -81,7 +81,9 @@ def case_pdf(
         return bytes(page.output())
 
 
-def _photo(page: _Page, photo: dict[str, Any], say: Catalogue, bench: Bench) -> None:
+def _photo(
+    page: _Page, photo: dict[str, Any], say: Catalogue, bench: Bench, law_checked: str
+) -> None:
     record, decision = photo["record"], photo["decision"]
     page.ln(3)
     _text(page, photo["text"], 13, bold=True)
@@ -125,8 +127,8 @@ def _photo(page: _Page, photo: dict[str, Any], say: Catalogue, bench: Bench) -> 
         rows.append((say("case.exif"), facts))
     rows += [(say.words.law, _listing(one, say)) for one in photo["law"]]
     if photo["law"]:
-        checked = say.words.checked.format(date=say.date(bench.labels.checked))
-        rows.append((say.words.law, checked))
+        checked = say.date(date.fromisoformat(law_checked))
+        rows.append((say.words.law, say.words.checked.format(date=checked)))
     _facts(page, rows)
 
 
