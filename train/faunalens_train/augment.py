@@ -92,7 +92,13 @@ class TextOverlay:
         draw = ImageDraw.Draw(layer)
         if chance(0.4):
             self._repeat(draw, width, height)
-            return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
+        else:
+            self._scatter(draw, width, height)
+        return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
+
+    @staticmethod
+    def _scatter(draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
+        """One to three words, each anywhere and in its own ink, sometimes on a bar."""
         for _ in range(1 + integer(3)):
             size = int(height * uniform(0.05, 0.16))
             at = (int(width * uniform(-0.1, 0.7)), int(height * uniform(0, 0.9)))
@@ -102,7 +108,6 @@ class TextOverlay:
                 bar = (at[0] - 4, at[1] - 2, at[0] + size * 6, at[1] + size + 4)
                 draw.rectangle(bar, fill=(*(255 - c for c in ink), strength))
             draw.text(at, words(), fill=(*ink, strength), font=font(size))
-        return Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")
 
     @staticmethod
     def _repeat(draw: ImageDraw.ImageDraw, width: int, height: int) -> None:
