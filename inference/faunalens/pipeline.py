@@ -1,4 +1,8 @@
-"""The one flow: photo -> decode -> preprocess -> model -> decide -> record."""
+"""The one flow: photo -> decode -> preprocess -> model -> decide -> record.
+
+A picture that is a sheet of several photos is judged as a whole and photo by photo; each label has
+the highest probability of these.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +16,11 @@ from faunalens.decode import FileBytes, Photo, decode, read_file
 from faunalens.errors import FailureKind, PhotoError
 from faunalens.hints import Hint, hints
 from faunalens.model import Model, Prediction
+from faunalens.parts import WHOLE, Box, cut, finer, pasted, sampled
 from faunalens.preprocess import preprocess
 from faunalens.record import Failure, Record
 from faunalens.second import OVERSAMPLING, Second, SecondLook
+from faunalens.sheet import SEEN, photos_of
 
 
 @dataclass(frozen=True)
@@ -23,10 +29,11 @@ class Judgement:
 
     Attributes:
         photo: The decoded photo, None if it failed.
-        evidence: `(L, h, w)` float32, None if it failed; of the second model, and so on a finer
-            grid, where that judged.
+        evidence: `(L, h, w)` float32, None if it failed; on a finer grid where the second model
+            or one photo of a sheet decided.
         embedding: `(D,)` float32 of length 1, None if it failed.
-        novelty: How unlike the training photos it is; None if it failed or the model cannot say.
+        novelty: How unlike the training photos it is, or the photo of a sheet that decided; None
+            if it failed or the model cannot say.
         may_be: The taxa it may show, likeliest first (see `hints`). They never touch the verdict.
     """
 
@@ -46,14 +53,18 @@ class Classifier:
     Args:
         model: The shipped one if None.
         rules: From `policy`, which also says how closely to look; the model's own if None.
+        sheets: False judges a sheet of several photos as a whole only.
 
     Raises:
         ModelError: A model file cannot be used, or the second one is not there.
     """
 
-    def __init__(self, model: Model | None = None, rules: Policy | None = None) -> None:
+    def __init__(
+        self, model: Model | None = None, rules: Policy | None = None, *, sheets: bool = True
+    ) -> None:
         self.model = model or Model.shipped()
         self.rules = rules or policy(self.model.spec)
+        self.sheets = sheets
         self.second = None if self.rules.look is Look.FIRST else SecondLook(self.model, self.rules)
 
     def classify(self, photo: str | Path | bytes, *, source: str | None = None) -> Judgement:
@@ -123,23 +134,27 @@ class Classifier:
         )
 
     def _judge(self, one: "_Opened", prediction: Prediction, row: int) -> Judgement:
-        spec, evidence = self.model.spec, prediction.evidence[row]
-        first = prediction.probability[row]
-        second: Second | None = None
-        if self.second is not None and self.second.doubts(first[None])[0]:
-            try:
-                second = self.second.look(one.file.data, first)
-            except Exception as error:
-                return self._failed(one.source, one.file.sha256, len(one.file.data), error)
-            evidence = second.evidence
+        spec = self.model.spec
+        try:
+            views = [self._look(one.file.data, prediction, row)]
+            boxes = photos_of(self._seen(one)) if self.sheets else []
+            if boxes:
+                apart = self.model.predict(self._parts(one.file.data, boxes))
+                views += [self._look(one.file.data, apart, n, box) for n, box in enumerate(boxes)]
+        except Exception as error:
+            return self._failed(one.source, one.file.sha256, len(one.file.data), error)
+        found = np.stack([view.probability for view in views])
+        best = found.argmax(axis=0)  # of each label; the whole picture, if it is no sheet
         # Six digits say all a float32 sigmoid can, and keep a row short.
-        values = [round(float(p), 6) for p in (first if second is None else second.probability)]
-        novelty = None if prediction.novelty is None else float(prediction.novelty[row])
-        decision = decide(spec, values, self.rules, novelty)
-        rule = decision.rule
-        if second is not None:
-            place = spec.labels.index(decision.label)
-            rule += " (zoom)" if place in second.zoomed else " (second model)"
+        values = [round(float(p), 6) for p in found.max(axis=0)]
+        decision = decide(spec, values, self.rules)
+        place = spec.labels.index(decision.label)
+        number = int(best[place])
+        view = views[number]
+        decision = decide(spec, values, self.rules, view.novelty)
+        how = [f"photo {number} of {len(boxes)}"] if number else []
+        if view.second is not None:
+            how.append("zoom" if place in view.second.zoomed else "second model")
         record = Record(
             source=one.source,
             sha256=one.file.sha256,
@@ -150,20 +165,61 @@ class Classifier:
             label=decision.label,
             family=decision.family,
             probability=round(decision.probability, 6),
-            rule=rule,
+            rule=f"{decision.rule} ({', '.join(how)})" if how else decision.rule,
             probabilities=dict(zip(spec.labels, values, strict=True)),
             model=self.model.identity,
         )
+        evidence = views[0].evidence
+        if best.any():
+            evidence = finer(evidence)
+            for label in np.flatnonzero(best):
+                shown = views[best[label]].evidence[label]
+                evidence[label] = pasted(evidence[label], shown, boxes[best[label] - 1])
         return Judgement(
             record,
             one.photo,
             evidence,
             prediction.embedding[row],
-            novelty,
-            hints(spec, prediction.taxon[row].tolist(), decision, values, self.rules)
-            if prediction.taxon is not None
+            view.novelty,
+            hints(spec, view.taxon.tolist(), decision, values, self.rules)
+            if view.taxon is not None
             else (),
         )
+
+    def _look(self, data: bytes, prediction: Prediction, row: int, box: Box = WHOLE) -> "_View":
+        """What the models say of a photo: a whole file, or one photo of a sheet."""
+        first = prediction.probability[row]
+        second = None
+        if self.second is not None and self.second.doubts(first[None])[0]:
+            second = self.second.look(data, first, box)
+        return _View(
+            probability=(first if second is None else second.probability).astype(np.float64),
+            evidence=prediction.evidence[row] if second is None else second.evidence,
+            novelty=None if prediction.novelty is None else float(prediction.novelty[row]),
+            taxon=None if prediction.taxon is None else prediction.taxon[row],
+            second=second,
+        )
+
+    def _seen(self, one: "_Opened") -> npt.NDArray[np.uint8]:
+        if self.model.spec.resize == SEEN:
+            return one.image  # as a rule
+        return preprocess(one.photo.pixels, SEEN)
+
+    def _parts(self, data: bytes, boxes: Sequence[Box]) -> npt.NDArray[np.uint8]:
+        """`(N, S, S, 3)` model inputs of the photos of a sheet."""
+        rule = self.model.spec.resize
+        side = max(sampled(OVERSAMPLING * rule.size_px, box) for box in boxes)
+        pixels = decode(data, at_least_px=side).pixels
+        return np.stack([preprocess(cut(pixels, box), rule) for box in boxes])
+
+
+@dataclass(frozen=True)
+class _View:
+    probability: npt.NDArray[np.float64]
+    evidence: npt.NDArray[np.float32]
+    novelty: float | None
+    taxon: npt.NDArray[np.float32] | None
+    second: Second | None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from faunalens.decode import decode
 from faunalens.errors import ModelError
 from faunalens.limits import SecondModel
 from faunalens.model import Model
+from faunalens.parts import WHOLE, Box, Map, cut, finer, pasted, sampled
 from faunalens.preprocess import preprocess
 from faunalens.spec import ModelSpec
 
@@ -33,8 +34,6 @@ _WINDOW = 0.35
 # A part is looked at for labels within reach of their review threshold.
 _REACH = 0.1
 
-Map = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Second:
@@ -42,7 +41,7 @@ class Second:
 
     Attributes:
         probability: `(L,)` float64, joint.
-        evidence: `(L, h, w)` float32 over the whole photo.
+        evidence: `(L, h, w)` float32 over what was looked at.
         zoomed: Positions of the labels whose probability a part of the photo raised.
     """
 
@@ -94,18 +93,19 @@ class SecondLook:
         probability = self.first.predict(preprocess(pixels, rule)[None]).probability[0]
         return probability
 
-    def look(self, data: bytes, probability: npt.NDArray[np.float32]) -> Second:
+    def look(self, data: bytes, probability: npt.NDArray[np.float32], box: Box = WHOLE) -> Second:
         """Judge the file of one photo again.
 
         Args:
-            data: Bytes of the photo file.
+            data: Bytes of the file.
             probability: `(L,)` of the first model.
+            box: Where the photo is, in a sheet of several.
 
         Raises:
             PhotoError: It cannot be decoded.
         """
         side = self.sharp.spec.resize.size_px
-        pixels = decode(data, at_least_px=OVERSAMPLING * side).pixels
+        pixels = cut(decode(data, at_least_px=sampled(OVERSAMPLING * side, box)).pixels, box)
         second = self.sharp.predict(preprocess(pixels, self.sharp.spec.resize)[None])
         whole = Second(
             joint_probability(self.joint, probability, second.probability[0]), second.evidence[0]
@@ -115,7 +115,8 @@ class SecondLook:
         wanted = self._within_reach(whole.probability)
         if not wanted:
             return whole
-        return self._zoom(decode(data, at_least_px=_ZOOM_SAMPLING * side).pixels, whole, wanted)
+        pixels = cut(decode(data, at_least_px=sampled(_ZOOM_SAMPLING * side, box)).pixels, box)
+        return self._zoom(pixels, whole, wanted)
 
     def _within_reach(self, probability: npt.NDArray[np.float64]) -> list[int]:
         """Positions of labels worth a closer look; none if the photo raises an alert as it is."""
@@ -132,32 +133,26 @@ class SecondLook:
     def _zoom(self, pixels: npt.NDArray[np.uint8], whole: Second, wanted: Sequence[int]) -> Second:
         """Judge parts of a photo; keeps the highest of whole and parts for each wanted label."""
         likeliest = max(wanted, key=lambda place: float(whole.probability[place]))
-        boxes = [*_tiles(), _around_peak(whole.evidence[likeliest], (0.0, 0.0, 1.0, 1.0), _WINDOW)]
+        boxes = [*_tiles(), _around_peak(whole.evidence[likeliest], WHOLE, _WINDOW)]
         parts = [self._part(pixels, box) for box in boxes]
         best = max(range(len(parts)), key=lambda n: float(parts[n][0][likeliest]))
         boxes.append(_around_peak(parts[best][1][likeliest], boxes[best], _WINDOW))
         parts.append(self._part(pixels, boxes[-1]))
 
         probability = whole.probability.copy()
-        evidence = np.repeat(np.repeat(whole.evidence, 2, 1), 2, 2)
+        evidence = finer(whole.evidence)
         raised = set()
         for place in wanted:
             best = max(range(len(parts)), key=lambda n: float(parts[n][0][place]))
             found, its_map = parts[best]
             if found[place] > probability[place]:
                 probability[place] = found[place]
-                evidence[place] = _pasted(evidence[place], its_map[place], boxes[best])
+                evidence[place] = pasted(evidence[place], its_map[place], boxes[best])
                 raised.add(place)
         return Second(probability, evidence, frozenset(raised))
 
-    def _part(
-        self, pixels: npt.NDArray[np.uint8], box: "_Box"
-    ) -> tuple[npt.NDArray[np.float64], Map]:
-        height, width = pixels.shape[:2]
-        left, top, right, bottom = (
-            round(share * size) for share, size in zip(box, (width, height) * 2, strict=True)
-        )
-        part = pixels[top : max(bottom, top + 1), left : max(right, left + 1)]
+    def _part(self, pixels: npt.NDArray[np.uint8], box: Box) -> tuple[npt.NDArray[np.float64], Map]:
+        part = cut(pixels, box)
         first = self.first.predict(preprocess(part, self.first.spec.resize)[None])
         second = self.sharp.predict(preprocess(part, self.sharp.spec.resize)[None])
         return (
@@ -209,24 +204,20 @@ def open_second(first: Model) -> Model:
     return second
 
 
-_Box = tuple[float, float, float, float]
-"""Left, top, right, bottom of a part, as shares of the photo's sides."""
-
-
 def _named(spec: ModelSpec) -> SecondModel:
     if spec.second is None:
         raise ModelError(f"{spec.name} {spec.version} names no second model")
     return spec.second
 
 
-def _tiles() -> list[_Box]:
+def _tiles() -> list[Box]:
     starts = (0.0, 1 - _TILE)
     corners = [(left, top, left + _TILE, top + _TILE) for top in starts for left in starts]
     edge = (1 - _TILE) / 2
     return [*corners, (edge, edge, edge + _TILE, edge + _TILE)]
 
 
-def _around_peak(evidence: Map, box: _Box, side: float) -> _Box:
+def _around_peak(evidence: Map, box: Box, side: float) -> Box:
     """A square part around the strongest cell of the evidence over `box`, inside the photo."""
     down, across = np.unravel_index(int(evidence.argmax()), evidence.shape)
     left, top, right, bottom = box
@@ -234,17 +225,3 @@ def _around_peak(evidence: Map, box: _Box, side: float) -> _Box:
     y = top + (float(down) + 0.5) / evidence.shape[0] * (bottom - top)
     x, y = (min(max(at - side / 2, 0.0), 1 - side) for at in (x, y))
     return (x, y, x + side, y + side)
-
-
-def _pasted(whole: Map, part: Map, box: _Box) -> Map:
-    """The evidence of a part in its place, over the lowest of the rest: it is what counted."""
-    out = np.full_like(whole, min(float(whole.min()), 0.0))
-    left, top, right, bottom = box
-    rows = (np.arange(whole.shape[0]) + 0.5) / whole.shape[0]
-    columns = (np.arange(whole.shape[1]) + 0.5) / whole.shape[1]
-    inside_y = np.flatnonzero((rows >= top) & (rows < bottom))
-    inside_x = np.flatnonzero((columns >= left) & (columns < right))
-    from_y = ((rows[inside_y] - top) / (bottom - top) * part.shape[0]).astype(int)
-    from_x = ((columns[inside_x] - left) / (right - left) * part.shape[1]).astype(int)
-    out[np.ix_(inside_y, inside_x)] = part[np.ix_(from_y, from_x)]
-    return out
