@@ -89,9 +89,9 @@ probability of a label reaches `doubt`, run it too: joint logit = `weights[0]` *
 and the golden vectors, are of each file alone.
 
 The Python package also cuts a picture that is a sheet of several photos at its seams, judges each
-of them too, and takes the highest probability of each label. Sheets are common in adverts, and a file
-alone misses half of what they show: port `faunalens/sheet.py` (150 lines that need numpy), or call
-`Classifier(sheets=False)` to compare.
+of them too, and takes the highest probability of each label. Sheets are common in adverts, and a
+file alone misses half of what they show: port `faunalens/sheet.py` (150 lines that need numpy), or
+call `Classifier(sheets=False)` to compare.
 """
 
 
