@@ -182,10 +182,10 @@ def test_the_tail_of_many_negatives_says_where_few_will_reach() -> None:
 def test_calibration_recovers_a_known_one() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 4, (6000, 2))
-    true = Calibration(0.5, (-1.0, 0.7))
+    true = Calibration((0.5, 0.8), (-1.0, 0.7))
     wanted = (rng.random(logits.shape) < true.probability(logits)).astype(np.float32)
     found = fit_calibration(logits, wanted)
-    assert found.slope == pytest.approx(0.5, abs=0.05)
+    assert found.slope == pytest.approx((0.5, 0.8), abs=0.05)
     assert found.offset == pytest.approx((-1.0, 0.7), abs=0.15)
     assert expected_calibration_error(found.probability(logits)[:, 0], wanted[:, 0]) < 0.03
 

@@ -130,7 +130,7 @@ def test_drawings_and_toys_are_no_photos() -> None:
 def test_the_export_form_names_what_it_gives() -> None:
     torch.manual_seed(0)
     net = FaunaNet(NetConfig(pretrained=False, size_px=64, levels=2), len(LABELS)).eval()
-    calibration = Calibration(1.0, (0.0,) * len(LABELS))
+    calibration = Calibration((1.0,) * len(LABELS), (0.0,) * len(LABELS))
     width = sum(net.widths)
     weight = np.random.default_rng(0).normal(0, 0.01, (4, width)).astype(np.float32)
     taxon = TaxonNet(weight, np.zeros(4, np.float32))

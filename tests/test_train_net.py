@@ -18,7 +18,7 @@ from faunalens_train.calibrate import Calibration
 from faunalens_train.config import ConfigError, NetConfig, config_from_dict
 from faunalens_train.evaluate import family_members
 from faunalens_train.export import ExportError, ExportNet, Parity, check_gate
-from faunalens_train.net import FaunaNet
+from faunalens_train.net import FaunaNet, imagenet_classifier
 
 LABELS = load_labels().ids
 DATA = {"manifest": "m.csv", "splits": "s.csv"}
@@ -47,7 +47,8 @@ def test_network_and_its_export_form_agree(levels: int, cells: int) -> None:
     torch.manual_seed(0)
     config = NetConfig(pretrained=False, size_px=64, levels=levels)
     net = FaunaNet(config, len(LABELS)).eval()
-    calibration = Calibration(1.7, tuple(float(i) / 10 for i in range(len(LABELS))))
+    numbers = [float(i) / 10 for i in range(len(LABELS))]
+    calibration = Calibration(tuple(1 + n for n in numbers), tuple(numbers))
     images = torch.from_numpy(np.stack([noise(64, 64, seed) for seed in range(2)]))
     with torch.no_grad():
         probability, embedding, evidence = ExportNet(net, calibration)(images)
@@ -57,6 +58,30 @@ def test_network_and_its_export_form_agree(levels: int, cells: int) -> None:
     assert evidence.shape == (2, len(LABELS), cells, cells)
     assert torch.allclose(bias[0], bias[1], atol=1e-3)
     assert embedding.norm(dim=1).numpy() == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_what_imagenet_knows_is_a_share_of_the_logits() -> None:
+    """In the network and in its export form; labels without a class keep their head's logit."""
+    torch.manual_seed(0)
+    net = FaunaNet(NetConfig(size_px=64, levels=4, prior=0.5), len(LABELS)).eval()
+    assert net.prior is not None
+    calibration = Calibration((1.3,) * len(LABELS), (0.1,) * len(LABELS))
+    images = torch.from_numpy(np.stack([noise(64, 64, seed) for seed in range(3)]))
+    with torch.no_grad():
+        pooled = net.pooled(images)
+        logits = net.logits(pooled)
+        alone = net.head(pooled)
+        weight, bias = imagenet_classifier("tf_efficientnet_lite0")
+        chances = torch.softmax(pooled[:, -1280:] @ weight.T + bias, 1).double()
+        snake = chances[:, 52:69].sum(1)
+        exported = ExportNet(net, calibration)(images)[0]
+    place = LABELS.index("live_snake")
+    odds = torch.log(snake + 1e-6) - torch.log(1 - snake + 1e-6)
+    expected = (alone[:, place] + odds) / 2
+    assert torch.allclose(logits[:, place].double(), expected, atol=0.01)
+    products = [LABELS.index(label) for label in ("ivory", "turtle_shell", "pangolin")]
+    assert torch.equal(logits[:, products], alone[:, products])
+    assert np.abs(exported.numpy() - calibration.probability(logits.numpy())).max() < 1e-5
 
 
 def test_frozen_stages_stay_and_statistics_too() -> None:

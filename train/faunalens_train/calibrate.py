@@ -23,36 +23,37 @@ _TAIL = 0.05  # share of negatives whose scores say how the rest fall off
 _TAIL_COUNT = 10  # fewer say too little
 _SHOWN = 4  # negatives that must reach a threshold for it to rest on them
 
-_PULL = 2.0  # strength of the pull of each offset to 0, in units of log-loss of one picture
+_PULL = 2.0  # of each offset to 0 and each slope to all, in units of log-loss of one picture
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """probability = sigmoid(slope * logit + offset[label]).
+    """probability = sigmoid(slope[label] * logit + offset[label]).
 
     Attributes:
-        slope: One for all labels (temperature scaling, Guo et al. 2017, arXiv:1706.04599).
+        slope: One per label (Platt scaling; temperature scaling, Guo et al. 2017, arXiv:1706.04599,
+            has one for all): logits that ImageNet's classes share are of another spread.
         offset: One per label: training draws labels more evenly than the validation set has them.
     """
 
-    slope: float
+    slope: tuple[float, ...]
     offset: tuple[float, ...]
 
     def probability(self, logits: npt.ArrayLike) -> Floats:
         """`(N, L)` logits to `(N, L)` probabilities."""
-        z = self.slope * np.asarray(logits, np.float64) + np.asarray(self.offset)
+        z = np.asarray(self.slope) * np.asarray(logits, np.float64) + np.asarray(self.offset)
         return np.asarray(1 / (1 + np.exp(-np.clip(z, -60, 60))))
 
     def to_dict(self) -> dict[str, Any]:
         """For a run's folder and the model's metadata."""
-        return {"method": "slope+offset", "slope": self.slope, "offset": list(self.offset)}
+        return {"method": "platt", "slope": list(self.slope), "offset": list(self.offset)}
 
 
 def fit_calibration(logits: npt.ArrayLike, wanted: npt.NDArray[np.float32]) -> Calibration:
     """Minimise the log-loss on validation pictures.
 
-    Some labels have only a handful of them, so offsets are pulled to 0 a little and the slope is
-    shared.
+    Some labels have only a handful of them, so offsets are pulled to 0 a little, and slopes to one
+    that all share.
 
     Args:
         logits: `(N, L)`.
@@ -60,19 +61,24 @@ def fit_calibration(logits: npt.ArrayLike, wanted: npt.NDArray[np.float32]) -> C
     """
     z = torch.as_tensor(np.asarray(logits, np.float64))
     aim = torch.from_numpy(wanted).double()
-    log_slope = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    offset = torch.zeros(z.shape[1], dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([log_slope, offset], max_iter=200, line_search_fn="strong_wolfe")
+    shared = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    own, offset = (
+        torch.zeros(z.shape[1], dtype=torch.float64, requires_grad=True) for _ in range(2)
+    )
+    optimiser = torch.optim.LBFGS(
+        [shared, own, offset], max_iter=200, line_search_fn="strong_wolfe"
+    )
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        loss = masked_bce(z * log_slope.exp() + offset, aim).sum()
-        loss = loss + _PULL * offset.square().sum() / 2
+        loss = masked_bce(z * (shared + own).exp() + offset, aim).sum()
+        loss = loss + _PULL * (offset.square().sum() + own.square().sum()) / 2
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
-    return Calibration(float(log_slope.detach().exp()), tuple(offset.detach().tolist()))
+    slope = (shared + own).detach().exp()
+    return Calibration(tuple(slope.tolist()), tuple(offset.detach().tolist()))
 
 
 def threshold_at(

@@ -46,6 +46,8 @@ class NetConfig:
         levels: How many maps the head sees: 1 the final one, 2 also the output of the last stage,
             and so on back to that of the last frozen stage.
         dropout: Before the linear head, 0 to 1.
+        prior: Share of the backbone's ImageNet classes in the logits of live animals, 0 to below 1
+            (see prior.py).
     """
 
     backbone: str = "tf_efficientnet_lite0"
@@ -54,6 +56,7 @@ class NetConfig:
     frozen_stages: int = 4
     levels: int = 1
     dropout: float = 0.2
+    prior: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -202,6 +205,7 @@ class TrainConfig:
         _check(0 <= self.fit.smoothing <= 0.2, "fit.smoothing", "0 to 0.2")
         _check(32 <= self.net.size_px <= 1024, "net.size_px", "32 to 1024")
         _check(self.net.levels >= 1, "net.levels", "1 or more")
+        _check(0 <= self.net.prior < 1, "net.prior", "0 to below 1")
         _check(0 <= self.balance.negative_share < 1, "balance.negative_share", "0 to below 1")
         limits = self.thresholds
         _check(

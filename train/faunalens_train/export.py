@@ -62,7 +62,8 @@ class ExportNet(nn.Module):
     With the parts for them, `taxon` and `novelty` follow.
 
     evidence is the head as a 1x1 convolution on each map, scaled by the calibration's slope, summed
-    on the grid of the finest; its mean plus one number per label is the logit of the probability.
+    on the grid of the finest; its mean plus one number per label is the logit of the probability,
+    or the head's part of that where ImageNet's classes have a share (see prior.py).
     """
 
     def __init__(
@@ -75,13 +76,17 @@ class ExportNet(nn.Module):
         super().__init__()
         self.net = net.eval()
         self.taxon, self.novelty = taxon, novelty
+        self.slope = nn.Parameter(torch.tensor(calibration.slope), requires_grad=False)
         offset = torch.tensor(calibration.offset)
-        weight = net.head.weight.detach() * calibration.slope
+        scale = self.slope
+        if net.prior is not None:
+            scale = scale * (1 - net.prior.share)
+        weight = net.head.weight.detach() * scale[:, None]
         self.weights = nn.ParameterList(
             nn.Parameter(part[:, :, None, None], requires_grad=False)
             for part in torch.split(weight, list(net.widths), 1)
         )
-        bias = net.head.bias.detach() * calibration.slope + offset
+        bias = net.head.bias.detach() * scale + offset
         self.bias = nn.Parameter(bias.float(), requires_grad=False)
 
     @property
@@ -99,8 +104,12 @@ class ExportNet(nn.Module):
             # Repeating cells a whole number of times leaves the mean, and so the logit, as it is.
             times = finest // found.shape[2]
             evidence = evidence + functional.interpolate(part, scale_factor=times, mode="nearest")
-        probability = torch.sigmoid(evidence.mean((2, 3)) + self.bias)
-        pooled = torch.cat([found.mean((2, 3)) for found in maps], 1)
+        logits = evidence.mean((2, 3)) + self.bias
+        means = [found.mean((2, 3)) for found in maps]
+        if self.net.prior is not None:
+            logits = logits + self.slope * self.net.prior(means[-1])
+        probability = torch.sigmoid(logits)
+        pooled = torch.cat(means, 1)
         embedding = functional.normalize(pooled, dim=1)
         optional = []
         if self.taxon is not None:

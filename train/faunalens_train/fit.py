@@ -99,9 +99,8 @@ def fit(
         features = pooled_features(
             model, photos, batch=64, workers=config.fit.workers, amp=False, title=title
         )
-        head = model.head
-        weight, bias = (part.detach().cpu().numpy() for part in (head.weight, head.bias))
-        return np.asarray(features @ weight.T + bias, np.float32)
+        with torch.inference_mode():
+            return model.logits(torch.from_numpy(features).to(where)).cpu().numpy()
 
     def note(epoch: int, train_loss: float, model: FaunaNet) -> None:
         logits = logits_of(model, val, "validation")

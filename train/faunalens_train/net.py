@@ -9,7 +9,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from faunalens.labels import load_labels
 from faunalens_train.config import ConfigError, NetConfig
+from faunalens_train.prior import ImageNetPrior
 
 # ImageNet weights that install from PyPI: module name, and the class that knows the file's path.
 _PYPI_WEIGHTS = {
@@ -74,6 +76,10 @@ class FaunaNet(nn.Module):
                 "a multiple of the others; use a multiple of 32"
             )
         self.head = nn.Linear(sum(self.widths), count)
+        self.prior: ImageNetPrior | None = None
+        if config.prior:
+            classifier = imagenet_classifier(config.backbone)
+            self.prior = ImageNetPrior(*classifier, load_labels().ids, config.prior)
         self.amp_frozen = False
         if config.frozen_stages:
             for part in self._stages()[0]:
@@ -129,9 +135,17 @@ class FaunaNet(nn.Module):
         return [*maps, x][-self.config.levels :]
 
     def forward(self, batch: Tensor) -> Tensor:
-        """What `pooled` takes to logits `(N, L)` float32, not calibrated."""
+        """What `pooled` takes to logits `(N, L)` float32 of the head alone, which is trained."""
         logits: Tensor = self.head(self.dropout(self.pooled(batch)))
         return logits
+
+    def logits(self, pooled: Tensor) -> Tensor:
+        """Pooled features `(N, D)` to the logits `(N, L)` that count, not calibrated."""
+        logits: Tensor = self.head(pooled)
+        if self.prior is None:
+            return logits
+        known: Tensor = self.prior(pooled[:, -self.widths[-1] :])
+        return logits * (1 - self.prior.share) + known
 
     def train(self, mode: bool = True) -> Self:
         """As usual, but normalisation layers keep their statistics.

@@ -268,8 +268,9 @@ def _alerts(run: Path, data: Finished, one: Novelty, features: Floats) -> dict[s
     """Share that alerts without the score, and with it."""
     spec, calibration = finished_spec(data.config, data.parts, run)
     rules = policy(spec, look=Look.FIRST)
-    weight, bias = (p.detach().numpy() for p in (data.net.head.weight, data.net.head.bias))
-    chances = calibration.probability((features @ weight.T + bias).astype(np.float64))
+    with torch.inference_mode():
+        logits = data.net.logits(torch.from_numpy(features.astype(np.float32))).numpy()
+    chances = calibration.probability(logits)
     verdicts = [decide(spec, row.tolist(), rules).verdict for row in chances]
     alert = np.array([verdict is Verdict.ALERT for verdict in verdicts], bool)
     return {"alert_without": _share(alert), "alert": _share(alert & (one.score(features) < 1))}

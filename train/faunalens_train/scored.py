@@ -126,7 +126,7 @@ class Scored:
         share of that fold's negatives that score lower (for each label): 0.99 then means "at 1 %
         false positives" in every fold.
         """
-        ranked = [replace(one, score=_ranks(one.score, one.negative)) for one in folds]
+        ranked = [replace(one, score=ranks(one.score, one.negative)) for one in folds]
         first = folds[0]
         if any(one.names != first.names for one in folds):
             raise folder.RunError("the folds' models do not have the same labels")
@@ -250,7 +250,7 @@ def _parts(run: Path) -> tuple[TrainConfig, Parts, str]:
     return config, parts, facts["held_out"]
 
 
-def _ranks(raw: Floats, negative: npt.NDArray[np.bool_]) -> Floats:
+def ranks(raw: Floats, negative: npt.NDArray[np.bool_]) -> Floats:
     """`(N, C)` share of negatives below, plus a hair of the raw score to keep the order."""
     out = np.empty_like(raw)
     for j in range(raw.shape[1]):
