@@ -78,7 +78,7 @@ class ExportNet(nn.Module):
         self.taxon, self.novelty = taxon, novelty
         self.slope = nn.Parameter(torch.tensor(calibration.slope), requires_grad=False)
         offset = torch.tensor(calibration.offset)
-        scale = self.slope
+        scale = torch.tensor(calibration.slope)
         if net.prior is not None:
             scale = scale * (1 - net.prior.share)
         weight = net.head.weight.detach() * scale[:, None]

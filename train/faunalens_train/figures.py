@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn.metrics import auc, brier_score_loss
 
 from faunalens.decide import Verdict
-from faunalens_train.calibrate import Floats
+from faunalens_train.calibrate import ORDINARY_KINDS, Floats
 from faunalens_train.metrics import (
     expected_calibration_error,
     false_alarms,
@@ -68,6 +68,7 @@ def by_source(scored: Scored) -> dict[str, dict[str, Any]]:
     """Label to source to figures, for sources with 30 pictures of the label or more.
 
     Negatives are all of the same fold: where sources were held out, the model saw none of either.
+    `ordinary` is the same against ordinary negatives, which adverts are full of, and
     `auroc_own_look_alikes` compares with look-alikes of the very source, whose backdrop and light
     they share.
     """
@@ -82,6 +83,9 @@ def by_source(scored: Scored) -> dict[str, dict[str, Any]]:
                 continue
             figures = _ranked(scored, j, own, fold & scored.negative)
             figures["alert"] = float((scored.reached[own, j] == 2).mean())
+            ordinary = fold & np.isin(scored.kinds, ORDINARY_KINDS)
+            if ordinary.any():
+                figures["ordinary"] = _ranked(scored, j, own, ordinary)
             like = fold & (scored.kinds == LOOK_ALIKES.get(label, "-"))
             for key, those in (
                 ("auroc_look_alikes", like),
