@@ -169,6 +169,7 @@ class ThresholdConfig:
             show nothing protected, 0 to 1; data sets hold many more, on purpose.
         doubt_fpr: Share of negatives, per product label, that the first model may ask the second
             about.
+        doubt_most: Probability of a product from which on it asks, whatever that share says.
     """
 
     alert_fpr: float = 0.001
@@ -177,6 +178,7 @@ class ThresholdConfig:
     review_floor: float = 0.1
     hard_share: float = 0.05
     doubt_fpr: float = 0.03
+    doubt_most: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,7 @@ class TrainConfig:
         )
         _check(0 < limits.hard_share < 1, "thresholds.hard_share", "above 0 to below 1")
         _check(0 < limits.doubt_fpr < 1, "thresholds.doubt_fpr", "above 0 to below 1")
+        _check(0 < limits.doubt_most < 1, "thresholds.doubt_most", "above 0 to below 1")
         _check(
             0 < limits.review_floor <= limits.alert_floor < 1,
             "thresholds",

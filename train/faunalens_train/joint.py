@@ -62,8 +62,8 @@ def fit_joint(
         if label in products:
             share = None if weights is None else weights[nothing]
             often = threshold_at(first[nothing, place], config.doubt_fpr, share)
-            # Never above the floor: a product of an unknown source seldom scores high at first.
-            limit = min(limit, often, config.review_floor)
+            # A product of an unknown source seldom scores high at first.
+            limit = min(limit, often, config.doubt_most)
         doubt[label] = float(np.floor(limit * 1e6) / 1e6)
     dummy = Thresholds(Threshold(1.0, 0.5), Threshold(1.0, 0.5))
     joint = SecondModel(
