@@ -65,7 +65,7 @@ _Region = tuple[tuple[int, int], tuple[int, int]]
 
 
 def photos_of(image: npt.NDArray[np.uint8]) -> list[Box]:
-    """The photos of a sheet, two to nine; none if the picture is a single photo.
+    """The photos of a sheet, two to nine, line by line; none if the picture is a single photo.
 
     Args:
         image: `(S, S, 3)` uint8 RGB, the whole picture resized by `SEEN`.
@@ -97,7 +97,9 @@ def photos_of(image: npt.NDArray[np.uint8]) -> list[Box]:
     found = [*done, *todo]
     if len(found) == 1:
         return []
-    return [(x[0] / side, y[0] / side, x[1] / side, y[1] / side) for x, y in found]
+    boxes = [(x[0] / side, y[0] / side, x[1] / side, y[1] / side) for x, y in found]
+    line = min(bottom - top for _, top, _, bottom in boxes)
+    return sorted(boxes, key=lambda box: (int(box[1] / line + 0.5), box[0]))
 
 
 def _edges(planes: npt.NDArray[np.uint8]) -> _Edges:
