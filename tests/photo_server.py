@@ -39,11 +39,17 @@ class Handler(BaseHTTPRequestHandler):
             server.now += 1
             server.most = max(server.most, server.now)
         server.agents.add(self.headers["User-Agent"])
+        self.counted = True
         try:
             self.answer(self.path, server.seen[self.path])
         finally:
-            with server.lock:
-                server.now -= 1
+            self.leave()
+
+    def leave(self) -> None:
+        """Before the last byte: a client that has it may ask again before this thread goes on."""
+        with self.server.lock:
+            self.server.now -= self.counted
+            self.counted = False
 
     def answer(self, path: str, times: int) -> None:
         if path.startswith("/status"):
@@ -88,6 +94,7 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in ({"Content-Length": str(len(body))} | headers).items():
             self.send_header(name, value)
         self.end_headers()
+        self.leave()
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
