@@ -33,7 +33,8 @@ def test_the_shipped_model_in_int8(tmp_path: Path) -> None:
     assert cosine.min() > 0.9
     assert np.abs(ours.probability - theirs.probability).mean() < 0.02
     kinds = [node.op_type for node in onnx.load(out).graph.node]
-    assert not {"Cast", "Sub"}.intersection(kinds), "the photo's bytes feed the first layer"
+    begins = kinds[: kinds.index("Conv")]
+    assert not {"Cast", "Sub"}.intersection(begins), "the photo's bytes feed the first layer"
 
 
 def test_refuses_a_graph_that_begins_otherwise(tiny_model_path: Path, tmp_path: Path) -> None:

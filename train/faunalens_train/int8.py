@@ -115,7 +115,8 @@ def _kept_in_float(model: Any) -> list[str]:
     heads = [
         node
         for node in graph.node
-        if node.op_type == "Conv" and shapes.get(node.input[1], (0,))[0] == count
+        if (node.op_type == "Conv" and shapes.get(node.input[1], (0,))[0] == count)
+        or node.op_type == "ReduceMean"  # of the maps: logarithms of small chances follow
     ]
     after = {name for node in heads for name in node.output}
     kept = [node.name for node in heads]
