@@ -87,12 +87,12 @@ def test_one_photo_is_no_sheet(picture: Image.Image) -> None:
 @pytest.mark.parametrize("side", [1, 2, 3, 5, 32])
 def test_small_model_inputs(side: int) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
-    assert isinstance(photos_of(noise), list)
+    assert photos_of(noise) == []
 
 
 def test_a_checkerboard_ends_at_nine() -> None:
     squares = np.kron(np.indices((8, 8)).sum(0) % 2, np.ones((28, 28))).astype(np.uint8) * 255
-    assert len(photos_of(np.repeat(squares[..., None], 3, 2))) <= 9
+    assert 1 < len(photos_of(np.repeat(squares[..., None], 3, 2))) <= 9
 
 
 def test_each_photo_of_a_sheet_is_judged(pair: Path) -> None:

@@ -19,6 +19,7 @@ from faunalens_train.config import ConfigError, NetConfig, config_from_dict
 from faunalens_train.evaluate import family_members
 from faunalens_train.export import ExportError, ExportNet, Parity, check_gate
 from faunalens_train.net import FaunaNet, imagenet_classifier
+from faunalens_train.prior import CLASSES
 
 LABELS = load_labels().ids
 DATA = {"manifest": "m.csv", "splits": "s.csv"}
@@ -82,6 +83,12 @@ def test_what_imagenet_knows_is_a_share_of_the_logits() -> None:
     products = [LABELS.index(label) for label in ("ivory", "turtle_shell", "pangolin")]
     assert torch.equal(logits[:, products], alone[:, products])
     assert np.abs(exported.numpy() - calibration.probability(logits.numpy())).max() < 1e-5
+
+
+def test_taxa_are_among_the_classes_of_their_label() -> None:
+    taxa = load_labels().taxa
+    assert {taxon.label for taxon in taxa} <= set(CLASSES)
+    assert [taxon.id for taxon in taxa if taxon.imagenet not in CLASSES[taxon.label]] == []
 
 
 def test_frozen_stages_stay_and_statistics_too() -> None:

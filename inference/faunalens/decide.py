@@ -177,13 +177,18 @@ def decide(
             candidates.append((Decision(verdict, likeliest, key, probability, rule), False))
     # Of equally strong verdicts a label beats a family (it says more), then the likelier wins.
     best = max(candidates, key=lambda c: (c[0].verdict.strength, c[1], c[0].probability))[0]
-    if best.verdict is not Verdict.ALERT or novelty is None or spec.novelty is None:
-        return best
+    return with_novelty(spec, best, novelty)
+
+
+def with_novelty(spec: ModelSpec, decision: Decision, novelty: float | None) -> Decision:
+    """The decision, an alert on a photo unlike known ones turned into a review (see `decide`)."""
+    if decision.verdict is not Verdict.ALERT or novelty is None or spec.novelty is None:
+        return decision
     if novelty < spec.novelty.threshold:
-        return best
+        return decision
     # NaN comes here too: it is no reason to trust an alert.
     why = f"unlike known photos: novelty {novelty:.3g} >= {spec.novelty.threshold:.3g}"
-    return replace(best, verdict=Verdict.REVIEW, rule=f"{best.rule}, but {why}")
+    return replace(decision, verdict=Verdict.REVIEW, rule=f"{decision.rule}, but {why}")
 
 
 def _judge(who: str, probability: float, thresholds: Thresholds) -> tuple[Verdict, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from faunalens.decide import Look, Policy, decide, policy
+from faunalens.decide import Look, Policy, decide, policy, with_novelty
 from faunalens.decode import FileBytes, Photo, decode, read_file
 from faunalens.errors import FailureKind, PhotoError
 from faunalens.hints import Hint, hints
@@ -151,7 +151,7 @@ class Classifier:
         place = spec.labels.index(decision.label)
         number = int(best[place])
         view = views[number]
-        decision = decide(spec, values, self.rules, view.novelty)
+        decision = with_novelty(spec, decision, view.novelty)
         how = [f"photo {number} of {len(boxes)}"] if number else []
         if view.second is not None:
             how.append("zoom" if place in view.second.zoomed else "second model")
