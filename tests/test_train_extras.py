@@ -18,11 +18,12 @@ from faunalens.pipeline import Classifier
 from faunalens_data.cli import main as data_main
 from faunalens_data.row import Row
 from faunalens_train import novelty as novelty_module
+from faunalens_train.backbone import imagenet_classifier
 from faunalens_train.calibrate import Calibration
 from faunalens_train.cli import main
 from faunalens_train.config import NetConfig
 from faunalens_train.export import ExportNet
-from faunalens_train.net import FaunaNet, imagenet_classifier
+from faunalens_train.net import FaunaNet
 from faunalens_train.novelty import Novelty, NoveltyNet, is_photo
 from faunalens_train.strange import DERIVED, DRAWN
 from faunalens_train.taxa import TaxonNet, distil, known_taxon

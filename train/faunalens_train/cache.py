@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from faunalens.decode import decode, read_file
+from faunalens.labels import load_labels
 from faunalens.preprocess import preprocess
 from faunalens.spec import ResizeRule
 from faunalens_data.manifest import fingerprint
@@ -36,7 +37,7 @@ class ViewCache:
 
     Args:
         stored: The array.
-        initial: `(N, 1 + V, D)` float16, the same views as pooled features of the network before
+        initial: `(N, 1 + V, F)` float16, the same views as pooled features of the network before
             any training, which every fold's linear probe starts from.
         rows: The N rows, in its order.
     """
@@ -52,7 +53,7 @@ class ViewCache:
         self.index = {row.sha256: i for i, row in enumerate(rows)}
 
     def initial_features(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
-        """`(N * (1 + V), D)` float32: each row's views one after the other."""
+        """`(N * (1 + V), F)` float32: each row's views one after the other."""
         places = [self.index[row.sha256] for row in rows]
         return self.initial[places].astype(np.float32).reshape(-1, self.initial.shape[2])
 
@@ -109,17 +110,23 @@ def open_cache(
     if not path.exists():
         _fill(config, rows, TrainingViews(config, rows, cells, images), images, path)
     stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    pooled = path.with_name(f"{path.stem}-pooled{config.net.levels}.npy")
+    kind = f"{config.net.levels}" + (f"-surface{config.net.surface}" if config.net.surface else "")
+    pooled = path.with_name(f"{path.stem}-pooled{kind}.npy")
     if not pooled.exists():
         _pool(config, stored, pooled)
     return ViewCache(stored, np.load(pooled, mmap_mode="r", allow_pickle=False), rows)
+
+
+def _untrained(config: TrainConfig) -> FaunaNet:
+    net = FaunaNet(config.net, len(load_labels().ids))
+    return net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload,no-any-return]
 
 
 def _fill(
     config: TrainConfig, rows: Sequence[Row], views: TrainingViews, images: Path, path: Path
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    net = FaunaNet(config.net, 1).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    net = _untrained(config)
     net.amp_frozen = config.fit.autocast != "off"
     every = _AllViews(config, rows, views, images)
     loader = DataLoader(every, _BATCH, num_workers=config.fit.workers)
@@ -141,8 +148,8 @@ def _fill(
 
 
 def _pool(config: TrainConfig, stored: npt.NDArray[np.float16], path: Path) -> None:
-    net = FaunaNet(config.net, 1).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    out = np.zeros((*stored.shape[:2], sum(net.widths)), np.float16)
+    net = _untrained(config)
+    out = np.zeros((*stored.shape[:2], net.features), np.float16)
     bf16 = config.fit.autocast != "off"
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         for start in tqdm(range(0, len(stored), _BATCH), desc="pooled", unit="batch", disable=None):

@@ -48,6 +48,8 @@ class NetConfig:
         dropout: Before the linear head, 0 to 1.
         prior: Share of the backbone's ImageNet classes in the logits of live animals, 0 to below 1
             (see prior.py).
+        surface: How many directions of each map the labels of products are judged by in pairs (see
+            surface.py); 0 judges them by the maps' means, as all others.
     """
 
     backbone: str = "tf_efficientnet_lite0"
@@ -57,6 +59,7 @@ class NetConfig:
     levels: int = 1
     dropout: float = 0.2
     prior: float = 0.0
+    surface: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,8 +136,8 @@ class FitConfig:
             about three times faster (see cache.py).
         workers: Processes that decode and augment; 0 for none beside the training itself.
         threads: Threads of torch; 0 leaves it to torch.
-        probe_decay: L2 penalty of the linear probe that starts the head (LP-FT, Kumar et al.
-            2022, arXiv:2202.10054).
+        probe_decay, surface_decay: L2 penalties of the linear probes that start the heads (LP-FT,
+            Kumar et al. 2022, arXiv:2202.10054), on means and on second moments.
         autocast: `bf16`, `off`, or `auto` (bf16 on a GPU that has it; on a CPU for the frozen
             stages only, since PyTorch's bf16 backward of depthwise convolutions is slower than
             fp32 on CPUs without AMX).
@@ -151,6 +154,7 @@ class FitConfig:
     wise: float = 0.6
     smoothing: float = 0.0
     probe_decay: float = 1e-3
+    surface_decay: float = 0.1
     autocast: str = "auto"
     cached_views: int = 0
     workers: int = 0
@@ -208,6 +212,7 @@ class TrainConfig:
         _check(32 <= self.net.size_px <= 1024, "net.size_px", "32 to 1024")
         _check(self.net.levels >= 1, "net.levels", "1 or more")
         _check(0 <= self.net.prior < 1, "net.prior", "0 to below 1")
+        _check(0 <= self.net.surface <= 128, "net.surface", "0 to 128")
         _check(0 <= self.balance.negative_share < 1, "balance.negative_share", "0 to below 1")
         limits = self.thresholds
         _check(

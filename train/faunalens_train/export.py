@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,8 +62,10 @@ class ExportNet(nn.Module):
     With the parts for them, `taxon` and `novelty` follow.
 
     evidence is the head as a 1x1 convolution on each map, scaled by the calibration's slope, summed
-    on the grid of the finest; its mean plus one number per label is the logit of the probability,
-    or the head's part of that where ImageNet's classes have a share (see prior.py).
+    on the grid of the finest; for labels that are judged by second moments it is the quadratic form
+    of a cell's directions, times the cell's share (see surface.py). Its mean plus one number per
+    label is the logit of the probability, or the head's part of that where ImageNet's classes have
+    a share (see prior.py).
     """
 
     def __init__(
@@ -81,13 +83,14 @@ class ExportNet(nn.Module):
         scale = torch.tensor(calibration.slope)
         if net.prior is not None:
             scale = scale * (1 - net.prior.share)
-        weight = net.head.weight.detach() * scale[:, None]
-        self.weights = nn.ParameterList(
-            nn.Parameter(part[:, :, None, None], requires_grad=False)
-            for part in torch.split(weight, list(net.widths), 1)
-        )
-        bias = net.head.bias.detach() * scale + offset
-        self.bias = nn.Parameter(bias.float(), requires_grad=False)
+        weight = net.head.weight.detach() * scale[net.others, None]
+        self.weights = _fixed(part[:, :, None, None] for part in torch.split(weight, net.widths, 1))
+        bias = net.head.bias.detach()
+        if net.surface is not None:
+            weight = net.surface_head.weight.detach() * scale[net.products, None]
+            self.forms = _fixed(net.surface.forms(weight))
+            bias = torch.cat([net.surface_head.bias.detach(), bias])[net.order]
+        self.bias = nn.Parameter((bias * scale + offset).float(), requires_grad=False)
 
     @property
     def outputs(self) -> list[str]:
@@ -97,13 +100,12 @@ class ExportNet(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         maps = self.net.maps(images)
-        finest = maps[0].shape[2]
-        evidence = torch.zeros(())
-        for found, weight in zip(maps, self.weights, strict=True):
-            part = functional.conv2d(found, weight)
-            # Repeating cells a whole number of times leaves the mean, and so the logit, as it is.
-            times = finest // found.shape[2]
-            evidence = evidence + functional.interpolate(part, scale_factor=times, mode="nearest")
+        evidence = self._summed(
+            maps, [functional.conv2d(m, w) for m, w in zip(maps, self.weights, strict=True)]
+        )
+        if self.net.surface is not None:
+            of_products = self._summed(maps, self._products(maps))
+            evidence = torch.cat([of_products, evidence], 1)[:, self.net.order]
         logits = evidence.mean((2, 3)) + self.bias
         means = [found.mean((2, 3)) for found in maps]
         if self.net.prior is not None:
@@ -117,6 +119,34 @@ class ExportNet(nn.Module):
         if self.novelty is not None:
             optional.append(self.novelty(pooled))
         return probability, embedding, evidence, *optional
+
+    def _products(self, maps: list[Tensor]) -> list[Tensor]:
+        """What each cell of each map adds for products, `(N, P, h, w)`."""
+        surface = self.net.surface
+        assert surface is not None
+        out = []
+        for seen, share, form in zip(
+            surface.directions(maps), surface.shares(maps), self.forms, strict=True
+        ):
+            turned = functional.conv2d(seen, form)  # (N, P * K, h, w)
+            size, (height, width) = surface.size, seen.shape[2:]
+            turned = turned.reshape(-1, len(form) // size, size, height, width)
+            out.append((turned * seen[:, None]).sum(2) * (share * (height * width)))
+        return out
+
+    @staticmethod
+    def _summed(maps: list[Tensor], parts: list[Tensor]) -> Tensor:
+        """Sum of what is known of each map, on the grid of the finest."""
+        evidence = torch.zeros(())
+        for found, part in zip(maps, parts, strict=True):
+            # Repeating cells a whole number of times leaves the mean, and so the logit, as it is.
+            times = maps[0].shape[2] // found.shape[2]
+            evidence = evidence + functional.interpolate(part, scale_factor=times, mode="nearest")
+        return evidence
+
+
+def _fixed(tensors: Iterable[Tensor]) -> nn.ParameterList:
+    return nn.ParameterList(nn.Parameter(one, requires_grad=False) for one in tensors)
 
 
 def export(run: Path, out: Path, *, joint: SecondModel | None = None) -> Parity:

@@ -17,9 +17,10 @@ from faunalens.labels import load_labels
 from faunalens.spec import ResizeRule
 from faunalens_data.row import Row
 from faunalens_train import run as folder
+from faunalens_train.backbone import imagenet_classifier
 from faunalens_train.config import TrainConfig
 from faunalens_train.dataset import Parts, PhotoDataset, load_parts
-from faunalens_train.net import FaunaNet, imagenet_classifier
+from faunalens_train.net import FaunaNet
 
 FEATURES = "features.npz"
 _BATCH = 32
@@ -34,7 +35,7 @@ class Finished:
     Attributes:
         net: The trained network, in evaluation mode.
         rows: Training, validation and test pictures, in this order: N.
-        features: `(N, D)` pooled features of the trained network.
+        features: `(N, D)` means of the trained network's maps.
         original: `(N, 1000)` class logits of the backbone as it was before training.
     """
 
@@ -100,18 +101,19 @@ def finished(run: Path) -> Finished:
 
 
 def pooled(net: FaunaNet, images: npt.NDArray[np.uint8]) -> Floats:
-    """`(N, S, S, 3)` uint8 to the trained network's pooled features `(N, D)`."""
+    """`(N, S, S, 3)` uint8 to the means of the trained network's maps `(N, D)`."""
     out = []
     with torch.inference_mode():
         for start in range(0, len(images), _BATCH):
-            out.append(net.pooled(torch.from_numpy(images[start : start + _BATCH])).numpy())
+            batch = torch.from_numpy(images[start : start + _BATCH])
+            out.append(net.split(net.pooled(batch))[1].numpy())
     return np.concatenate(out)
 
 
 def _compute(
     config: TrainConfig, net: FaunaNet, rows: list[Row], images: Path
 ) -> tuple[Floats, Floats]:
-    before = FaunaNet(replace(config.net, pretrained=True), 1).eval()
+    before = FaunaNet(replace(config.net, pretrained=True, surface=0), 1).eval()
     weight, bias = imagenet_classifier(config.net.backbone)
     photos = PhotoDataset(rows, images, ResizeRule(config.net.size_px))
     loader = DataLoader(photos, _BATCH, num_workers=config.fit.workers)
@@ -120,7 +122,7 @@ def _compute(
     with torch.inference_mode():
         for batch, _ in tqdm(loader, desc="features", unit="batch", disable=None):
             start = net.frozen(batch) if config.net.frozen_stages else batch
-            features.append(net.pooled(start))
+            features.append(net.split(net.pooled(start))[1])
             final = before.pooled(start if config.net.pretrained else batch)[:, -weight.shape[1] :]
             logits.append(final @ weight.T + bias)
     return torch.cat(features).numpy(), torch.cat(logits).numpy()

@@ -31,9 +31,11 @@ from faunalens_train.dataset import (
 from faunalens_train.evaluate import assess
 from faunalens_train.metrics import RATES, label_metrics
 from faunalens_train.net import FaunaNet
-from faunalens_train.probe import fit_probe, masked_bce, pooled_features
+from faunalens_train.probe import fit_heads, masked_bce, pooled_features
 
 Photos = Dataset[tuple[Tensor, int]]
+
+_SURFACE_LR = 0.1  # of the head's: its features are thousands, of unit variance
 
 
 def fit(
@@ -133,11 +135,9 @@ def fit(
         )
         each = len(features) // len(parts.train)
         aim, share = np.repeat(wanted["train"], each, 0), np.repeat(weights / each, each)
-        weight, bias = fit_probe(features, aim, share, config.fit.probe_decay)
+        fit_heads(net, features, aim, share, config.fit)
         with torch.no_grad():
-            net.head.weight.copy_(weight)
-            net.head.bias.copy_(bias)
-            z = torch.from_numpy(features) @ weight.T + bias
+            z = net.heads(torch.from_numpy(features).to(where)).cpu()
             loss = masked_bce(z, torch.from_numpy(aim)) @ torch.from_numpy(share).float()
         folder.save_logits(out / "probe_val.npz", parts.val, logits_of(net, val, "probe, val"))
         folder.save_logits(out / "probe_test.npz", parts.test, logits_of(net, test, "probe, test"))
@@ -176,13 +176,14 @@ def _fine_tune(
     drawn = fit_.epoch_pictures or len(weights)
     steps = max(1, drawn // fit_.batch)
     backbone = [p for p in net.backbone.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": backbone, "lr": fit_.lr},
-            {"params": list(net.head.parameters()), "lr": fit_.head_lr},
-        ],
-        weight_decay=fit_.weight_decay,
-    )
+    groups = [
+        {"params": backbone, "lr": fit_.lr},
+        {"params": list(net.head.parameters()), "lr": fit_.head_lr},
+    ]
+    if net.surface is not None:
+        rate = fit_.head_lr * _SURFACE_LR
+        groups.append({"params": list(net.surface_head.parameters()), "lr": rate})
+    optimiser = torch.optim.AdamW(groups, weight_decay=fit_.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: warmup_cosine(step, steps * fit_.epochs, fit_.warmup)
     )

@@ -107,24 +107,13 @@ def quantise(
 
 
 def _kept_in_float(model: Any) -> list[str]:
-    """Everything from the head on: what no convolution of the backbone reads any more."""
+    """Everything that leads to no layer of the backbone, whose last one ends in the last ReLU6."""
     graph = model.graph
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    outputs = {output.name: output for output in graph.output}
-    count = outputs["evidence"].type.tensor_type.shape.dim[1].dim_value
-    heads = [
-        node
-        for node in graph.node
-        if (node.op_type == "Conv" and shapes.get(node.input[1], (0,))[0] == count)
-        or node.op_type == "ReduceMean"  # of the maps: logarithms of small chances follow
-    ]
-    after = {name for node in heads for name in node.output}
-    kept = [node.name for node in heads]
-    for node in graph.node:  # in topological order
-        if after.intersection(node.input):
-            after.update(node.output)
-            kept.append(node.name)
-    return kept
+    trunk: set[str] = set()
+    for node in reversed(graph.node):  # in topological order
+        if (node.op_type == "Clip" and not trunk) or trunk.intersection(node.output):
+            trunk.update(node.output, node.input)
+    return [node.name for node in graph.node if not trunk.intersection(node.output)]
 
 
 def _feed_bytes(graph: Any) -> None:

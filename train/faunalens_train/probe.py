@@ -12,6 +12,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from faunalens_train.config import FitConfig
 from faunalens_train.net import FaunaNet
 
 
@@ -34,7 +35,7 @@ def pooled_features(
     amp: bool,
     title: str,
 ) -> npt.NDArray[np.float32]:
-    """`(N, D)` float32 features of every picture, in order."""
+    """`(N, F)` float32 features of every picture, in order."""
     device = next(net.parameters()).device
     net.eval()
     out = []
@@ -43,6 +44,37 @@ def pooled_features(
         for images, _ in tqdm(loader, desc=title, unit="batch", leave=False, disable=None):
             out.append(net.pooled(images.to(device)).cpu().numpy())
     return np.concatenate(out)
+
+
+def fit_heads(
+    net: FaunaNet,
+    features: npt.NDArray[np.float32],
+    wanted: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float64],
+    config: FitConfig,
+) -> None:
+    """Set a network's heads to linear probes of its own pooled features.
+
+    Args:
+        features: `(N, F)`.
+        wanted: `(N, L)` with NaN for unknown.
+        weights: `(N,)`, sum 1.
+        config: The penalties.
+    """
+    cut = net.features - sum(net.widths)
+    heads = [(net.head, features[:, cut:], net.others, config.probe_decay)]
+    with torch.no_grad():
+        if net.surface is not None:
+            deviation = features[:, :cut].std(0, dtype=np.float64).astype(np.float32) + 1e-6
+            net.surface.scale.copy_(torch.from_numpy(deviation))
+            moments = features[:, :cut] / deviation
+            heads.append((net.surface_head, moments, net.products, config.surface_decay))
+    for head, seen, labels, decay in heads:
+        if labels:
+            weight, bias = fit_probe(seen, wanted[:, labels], weights, decay)
+            with torch.no_grad():
+                head.weight.copy_(weight)
+                head.bias.copy_(bias)
 
 
 def fit_probe(
@@ -62,12 +94,12 @@ def fit_probe(
     Returns:
         Weight `(L, D)` and bias `(L,)` for the features as given.
     """
-    x = torch.from_numpy(features).double()
+    x = torch.from_numpy(features)
     mean, std = x.mean(0), x.std(0) + 1e-6
     x = (x - mean) / std
-    aim, share = torch.from_numpy(wanted).double(), torch.from_numpy(weights)
-    weight = torch.zeros(aim.shape[1], x.shape[1], dtype=torch.float64, requires_grad=True)
-    bias = torch.full((aim.shape[1],), -3.0, dtype=torch.float64, requires_grad=True)
+    aim, share = torch.from_numpy(wanted), torch.from_numpy(weights).float()
+    weight = torch.zeros(aim.shape[1], x.shape[1], requires_grad=True)
+    bias = torch.full((aim.shape[1],), -3.0, requires_grad=True)
     optimiser = torch.optim.LBFGS(
         [weight, bias], max_iter=150, history_size=20, line_search_fn="strong_wolfe"
     )
@@ -82,4 +114,4 @@ def fit_probe(
     optimiser.step(closure)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         plain = weight / std
-        return plain.float(), (bias - plain @ mean).float()
+        return plain, bias - plain @ mean

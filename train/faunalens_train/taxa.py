@@ -21,8 +21,8 @@ from faunalens.labels import Taxon, load_labels
 from faunalens.spec import TaxonSpec
 from faunalens_data.row import Row
 from faunalens_train import run as folder
+from faunalens_train.backbone import imagenet_classifier
 from faunalens_train.extras import Floats, finished
-from faunalens_train.net import imagenet_classifier
 
 TAXA, TAXA_REPORT = "taxa.npz", "taxa.json"
 DECAY = 0.01
