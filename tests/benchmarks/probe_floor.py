@@ -37,7 +37,7 @@ def main() -> None:
     config = load_config(options.recipe)
     labels = load_labels().ids
     torch.set_num_threads(1)
-    net = FaunaNet(replace(config.net, size_px=options.size, levels=1), len(labels))
+    net = FaunaNet(replace(config.net, size_px=options.size, levels=1, surface=0), len(labels))
     dataset = load_rows(config.data.manifest, images=config.data.images or None)
     photos = PhotoDataset(dataset.rows, dataset.images, ResizeRule(options.size))
     features = pooled_features(net, photos, batch=16, workers=0, amp=True, title="features")
