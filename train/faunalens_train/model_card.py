@@ -52,6 +52,8 @@ LIMITS = (
     "No real against faux tortoiseshell: there was no imitation to learn from.",
     "Ivory was learnt from museum pieces before studio backdrops; pieces that are painted, or ivory"
     " only in part, and worn bone are where it errs most.",
+    "Products are judged by their surface: by which patterns of it meet in one place, where the"
+    " photo answers at all (`surface.py`). What is blurred or small has little surface left.",
     "`reptile_leather` was learnt from a single shop; nothing is known about any other.",
     "`pangolin_scales` are mostly crops of whole animals, `turtle_shell` mostly crops of live"
     " turtles; loose scales and bare shells are rare in the pictures.",
