@@ -172,7 +172,7 @@ def test_from_a_run_to_a_model_that_hints(tmp_path: Path, monkeypatch: pytest.Mo
     assert CliRunner().invoke(data_main, split).exit_code == 0
     (tmp_path / "config.toml").write_text(
         "[data]\nmanifest = 'photos'\nsplits = 'splits.csv'\n"
-        "[net]\nsize_px = 32\nlevels = 2\n[fit]\nepochs = 0\n"
+        "[net]\nsize_px = 32\nlevels = 2\nsurface = 6\n[fit]\nepochs = 0\n"
     )
     out = tmp_path / "run"
     assert run("fit", tmp_path / "config.toml", "--out", out).exit_code == 0

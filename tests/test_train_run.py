@@ -52,6 +52,7 @@ splits = "splits.csv"
 [net]
 pretrained = false
 size_px = 32
+surface = 4
 [fit]
 epochs = 3
 batch = 16

@@ -35,7 +35,7 @@ class Finished:
     Attributes:
         net: The trained network, in evaluation mode.
         rows: Training, validation and test pictures, in this order: N.
-        features: `(N, D)` means of the trained network's maps.
+        features: `(N, F)` pooled features of the trained network.
         original: `(N, 1000)` class logits of the backbone as it was before training.
     """
 
@@ -45,6 +45,11 @@ class Finished:
     rows: list[Row]
     features: Floats
     original: Floats
+
+    @property
+    def means(self) -> Floats:
+        """`(N, D)`: the means of the maps, which are the last of the features."""
+        return self.features[:, -sum(self.net.widths) :]
 
     def part(self, name: str) -> npt.NDArray[np.bool_]:
         """`(N,)`: which rows are in `train`, `val` or `test`."""
@@ -101,12 +106,11 @@ def finished(run: Path) -> Finished:
 
 
 def pooled(net: FaunaNet, images: npt.NDArray[np.uint8]) -> Floats:
-    """`(N, S, S, 3)` uint8 to the means of the trained network's maps `(N, D)`."""
+    """`(N, S, S, 3)` uint8 to the trained network's pooled features `(N, F)`."""
     out = []
     with torch.inference_mode():
         for start in range(0, len(images), _BATCH):
-            batch = torch.from_numpy(images[start : start + _BATCH])
-            out.append(net.split(net.pooled(batch))[1].numpy())
+            out.append(net.pooled(torch.from_numpy(images[start : start + _BATCH])).numpy())
     return np.concatenate(out)
 
 
@@ -122,7 +126,7 @@ def _compute(
     with torch.inference_mode():
         for batch, _ in tqdm(loader, desc="features", unit="batch", disable=None):
             start = net.frozen(batch) if config.net.frozen_stages else batch
-            features.append(net.split(net.pooled(start))[1])
+            features.append(net.pooled(start))
             final = before.pooled(start if config.net.pretrained else batch)[:, -weight.shape[1] :]
             logits.append(final @ weight.T + bias)
     return torch.cat(features).numpy(), torch.cat(logits).numpy()

@@ -1,4 +1,4 @@
-"""How unlike a photo a picture is: a linear score on the pooled features, cheap enough to ship.
+"""How unlike a photo a picture is: a linear score on the means of the maps, cheap enough to ship.
 
 Fitted by outlier exposure (Hendrycks et al. 2019, arXiv:1812.04606): photos, and their greyscale
 versions, against pictures that are none (drawn ones, X-ray-like negatives and sketches of training
@@ -42,12 +42,12 @@ LEARNT, ASKED = 150, 60
 
 _PENALTY = 0.01  # scikit-learn's C: small, as there are more features than pictures of a kind
 _OWN = "drawing_in_set"
-_METHOD = "linear on pooled features, photos against pictures that are none; 1 at the threshold"
+_METHOD = "linear on the means of the maps, photos against pictures that are none; 1 at the threshold"
 
 
 @dataclass(frozen=True)
 class Novelty:
-    """Pooled features `(N, D)` to scores: 0 for a usual photo, 1 at the threshold.
+    """Means of the maps `(N, D)` to scores: 0 for a usual photo, 1 at the threshold.
 
     Attributes:
         weight: `(D,)`.
@@ -58,8 +58,9 @@ class Novelty:
     bias: float
 
     def score(self, features: Floats) -> npt.NDArray[np.float64]:
-        """`(N, D)` to `(N,)`."""
-        found: npt.NDArray[np.float64] = features.astype(np.float64) @ self.weight + self.bias
+        """`(N, D)`, or all pooled features `(N, F)`, which end in them, to `(N,)`."""
+        means = features[:, -len(self.weight) :].astype(np.float64)
+        found: npt.NDArray[np.float64] = means @ self.weight + self.bias
         return found
 
     def scaled(self, photos: Floats, stretch: float = 1.0) -> "Novelty":
@@ -116,7 +117,9 @@ def fit_novelty(run: Path) -> dict[str, Any]:
 
     def fitted(kinds: Iterable[str], fold: int = -2) -> Novelty:
         photos = [data.features[train & (sources != fold)], grey[grey_folds != fold]]
-        one = _fit(np.concatenate(photos), shown.of(kinds, without=fold))
+        strange = shown.of(kinds, without=fold)
+        width = data.means.shape[1]
+        one = _fit(np.concatenate(photos)[:, -width:], strange[:, -width:])
         return one.scaled(data.features[val & (sources != fold)])
 
     unseen = np.full(len(photo), np.nan)

@@ -62,16 +62,16 @@ def fit_taxa(run: Path) -> dict[str, Any]:
     weight, bias = imagenet_classifier(data.config.net.backbone)
     index = [taxon.imagenet for taxon in taxa]
     aim = _aim(data.original, index)
-    start = _start(weight[index], bias[index], data.features.shape[1])
+    start = _start(weight[index], bias[index], data.means.shape[1])
     folds = data.fold("group")
     crossed = np.zeros_like(aim)
     for fold in range(_FOLDS):
         away = folds != fold
-        head = distil(data.features[away], aim[away], start)
-        crossed[~away] = _apply(head, data.features[~away])
-    head = distil(data.features, aim, start)
+        head = distil(data.means[away], aim[away], start)
+        crossed[~away] = _apply(head, data.means[~away])
+    head = distil(data.means, aim, start)
     with torch.no_grad():
-        old = torch.from_numpy(data.features[:, -weight.shape[1] :]) @ weight.T + bias
+        old = torch.from_numpy(data.means[:, -weight.shape[1] :]) @ weight.T + bias
     known = np.array([known_taxon(row, taxa) for row in data.rows])
     by_synset = np.array([bool(_SYNSET.search(row.source_path)) for row in data.rows])
     held_out = ~data.part("train")
