@@ -11,7 +11,7 @@ from faunalens.decode import decode, read_file
 from faunalens.kit import vectors
 from faunalens.model import Model
 from faunalens.preprocess import preprocess
-from faunalens_train.int8 import QuantiseError, quantise
+from faunalens_train.int8 import QuantiseError, _kept_in_float, quantise
 
 
 @pytest.mark.slow
@@ -35,6 +35,18 @@ def test_the_shipped_model_in_int8(tmp_path: Path) -> None:
     kinds = [node.op_type for node in onnx.load(out).graph.node]
     begins = kinds[: kinds.index("Conv")]
     assert not {"Cast", "Sub"}.intersection(begins), "the photo's bytes feed the first layer"
+
+
+def test_what_comes_after_the_last_map_stays_in_float() -> None:
+    """Poolings, heads and attention; the convolutions before it do not."""
+    graph = onnx.load(Model().path)
+    kept = set(_kept_in_float(graph))
+    of_kind = {kind: [n.name for n in graph.graph.node if n.op_type == kind] for kind in
+               ("Conv", "ReduceMean", "ReduceL2", "MatMul", "Sigmoid")}  # fmt: skip
+    for kind in ("ReduceMean", "ReduceL2", "MatMul", "Sigmoid"):
+        assert of_kind[kind] and set(of_kind[kind]) <= kept, kind
+    layers = [name for name in of_kind["Conv"] if name not in kept]
+    assert len(layers) == 49  # of EfficientNet-Lite0; heads and directions are the rest
 
 
 def test_refuses_a_graph_that_begins_otherwise(tiny_model_path: Path, tmp_path: Path) -> None:

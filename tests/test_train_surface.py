@@ -1,5 +1,8 @@
 """Second moments of the maps: what products are judged by."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -106,8 +109,7 @@ def test_network_and_its_export_form_agree(levels: int) -> None:
     assert pooled.shape == (3, net.features)
     assert np.abs(probability.numpy() - calibration.probability(logits.numpy())).max() < 1e-5
     rest = torch.logit(probability.double()) - evidence.mean((2, 3))
-    products = [LABELS.index(label) for label in ("ivory", "turtle_shell", "reptile_leather")]
-    assert torch.allclose(rest[0, products], rest[1, products], atol=1e-3)
+    assert torch.allclose(rest[0, net.products], rest[1, net.products], atol=1e-3)
     means = net.split(pooled)[1]
     assert torch.allclose(embedding, nn.functional.normalize(means, dim=1), atol=1e-5)
 
@@ -161,6 +163,17 @@ def test_both_heads_start_from_probes_of_their_own() -> None:
     assert float(net.surface.scale[3]) == pytest.approx(50, rel=0.2)  # type: ignore[union-attr]
 
 
-def test_a_network_without_such_layers_is_refused() -> None:
-    with pytest.raises(ConfigError, match="use fewer levels"):
-        FaunaNet(NetConfig(size_px=64, levels=9, frozen_stages=0, surface=6), 3)
+@pytest.mark.parametrize(
+    ("change", "count", "message"),
+    [
+        ({"levels": 9, "frozen_stages": 0}, 3, "use fewer levels"),
+        ({"backbone": "tf_efficientnetv2_b0", "pretrained": False, "levels": 7, "frozen_stages": 0},
+         3, "use fewer levels"),
+        ({"size_px": 48, "levels": 6, "frozen_stages": 2}, 3, "multiple of 32"),
+        ({"surface": 120}, 3, "channels of a map"),
+        ({}, 1, "others beside them"),
+    ],
+)  # fmt: skip
+def test_networks_that_cannot_be_used(change: dict[str, Any], count: int, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        FaunaNet(replace(SMALL, **change), count)

@@ -32,7 +32,8 @@ class Prediction:
         probability: `(N, L)` float32, calibrated, in label order.
         embedding: `(N, D)` float32, each row of length 1.
         evidence: `(N, L, h, w)` float32 class activation maps (Zhou et al. 2016,
-            arXiv:1512.04150): their mean over h and w, plus a bias, is the label's logit.
+            arXiv:1512.04150): their mean over h and w, plus a bias, is what the trained head adds
+            to the label's logit (EMBEDDING.md says what else may).
         taxon: `(N, T)` float32 chance of each of the spec's taxa, a row's sum at most 1; None if
             the file has no such output.
         novelty: `(N,)` float32, larger = less like the training photos; None if the file has no

@@ -60,7 +60,7 @@ def imagenet_classifier(backbone: str) -> tuple[Tensor, Tensor]:
         try:
             head = timm.create_model(backbone, pretrained=True).get_classifier()
             weight, bias = head.weight.detach(), head.bias.detach()
-        except Exception as error:  # as for _backbone; AttributeError if it has no such layer
+        except Exception as error:  # as for load_backbone; AttributeError if it has no such layer
             raise ConfigError(f"{backbone} has no ImageNet classifier: {error}") from error
     if len(weight) != 1000 or weight.ndim != 2:
         raise ConfigError(

@@ -155,6 +155,11 @@ def _pool(config: TrainConfig, stored: npt.NDArray[np.float16], path: Path) -> N
         for start in tqdm(range(0, len(stored), _BATCH), desc="pooled", unit="batch", disable=None):
             views = torch.from_numpy(stored[start : start + _BATCH].astype(np.float32))
             features = net.pooled(views.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+            if not bool((features.abs() < np.finfo(np.float16).max).all()):
+                raise ConfigError(
+                    f"pooled features of {config.net.backbone} are too large to be cached in half "
+                    "precision; use fit.cached_views = 0"
+                )
             out[start : start + _BATCH] = (
                 features.float().numpy().reshape(len(views), -1, out.shape[2])
             )

@@ -40,12 +40,13 @@ class NetConfig:
     Attributes:
         backbone: A convolutional timm name. `tf_efficientnet_lite0/1/2` take their ImageNet
             weights from PyPI packages, any other from timm's hub.
-        pretrained: False starts from random weights.
+        pretrained: False starts from random weights; `prior` and the last map's directions of
+            `surface` still come from ImageNet's classifier.
         size_px: Side of the square input.
         frozen_stages: Leading stages that keep their ImageNet weights; 0 trains everything.
-        levels: How many maps the head sees: 1 the final one, 2 also the output of the last stage,
+        levels: How many maps the heads see: 1 the final one, 2 also the output of the last stage,
             and so on back to that of the last frozen stage.
-        dropout: Before the linear head, 0 to 1.
+        dropout: Before the linear heads, 0 to 1.
         prior: Share of the backbone's ImageNet classes in the logits of live animals, 0 to below 1
             (see prior.py).
         surface: How many directions of each map the labels of products are judged by in pairs (see
@@ -121,9 +122,10 @@ class FitConfig:
     """The optimisation.
 
     Attributes:
-        epochs: Passes of `epoch_pictures` drawn pictures; 0 keeps the linear probe.
+        epochs: Passes of `epoch_pictures` drawn pictures; 0 keeps the linear probes.
         epoch_pictures: Pictures drawn per epoch; 0 means as many as there are.
-        lr, head_lr: Peak learning rates (AdamW) of backbone and head.
+        lr, head_lr: Peak learning rates (AdamW) of backbone and head; the head on second moments,
+            which has thousands of features of unit variance, gets a tenth.
         warmup: Share of all steps with a rising rate; then a cosine to 0.
         ema: Decay of the averaged weights per step; 0 keeps the last weights.
         wise: Share of the tuned weights in the result, the rest being those of the linear probe

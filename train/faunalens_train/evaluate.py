@@ -27,6 +27,7 @@ from faunalens_train.metrics import (
     label_metrics,
     recall_at_thresholds,
 )
+from faunalens_train.net import product_places
 from faunalens_train.run import PROVENANCE, load_logits, read_json
 
 
@@ -40,7 +41,7 @@ def family_members() -> dict[str, list[str]]:
 
 def product_labels() -> list[str]:
     """Labels of things made of animals, in model order."""
-    return [label.id for label in load_labels().labels if label.kind == "product"]
+    return [load_labels().ids[place] for place in product_places()]
 
 
 def finished_spec(config: TrainConfig, parts: Parts, run: Path) -> tuple[ModelSpec, Calibration]:

@@ -105,7 +105,7 @@ class ExportNet(nn.Module):
         )
         if self.net.surface is not None:
             of_products = self._summed(maps, self._products(maps))
-            evidence = torch.cat([of_products, evidence], 1)[:, self.net.order]
+            evidence = torch.cat([of_products, evidence], 1).index_select(1, self.net.order)
         logits = evidence.mean((2, 3)) + self.bias
         means = [found.mean((2, 3)) for found in maps]
         if self.net.prior is not None:

@@ -35,7 +35,7 @@ from faunalens_train.probe import fit_heads, masked_bce, pooled_features
 
 Photos = Dataset[tuple[Tensor, int]]
 
-_SURFACE_LR = 0.1  # of the head's: its features are thousands, of unit variance
+_SURFACE_LR = 0.1  # of head_lr: thousands of features of unit variance move a logit fast
 
 
 def fit(

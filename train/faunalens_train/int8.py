@@ -107,11 +107,16 @@ def quantise(
 
 
 def _kept_in_float(model: Any) -> list[str]:
-    """Everything that leads to no layer of the backbone, whose last one ends in the last ReLU6."""
+    """Everything that leads to no layer of the backbone, which ends in a convolution's last ReLU6.
+
+    There is one more Clip after it, under the length of the embedding.
+    """
     graph = model.graph
+    convolved = {name for node in graph.node if node.op_type == "Conv" for name in node.output}
     trunk: set[str] = set()
     for node in reversed(graph.node):  # in topological order
-        if (node.op_type == "Clip" and not trunk) or trunk.intersection(node.output):
+        ends = not trunk and node.op_type == "Clip" and node.input[0] in convolved
+        if ends or trunk.intersection(node.output):
             trunk.update(node.output, node.input)
     return [node.name for node in graph.node if not trunk.intersection(node.output)]
 

@@ -1,4 +1,4 @@
-"""The network: a timm backbone, its maps at one or more depths averaged, one linear layer."""
+"""The network: a timm backbone, its maps at one or more depths pooled, linear heads."""
 
 from typing import Any, Self
 
@@ -30,7 +30,8 @@ class FaunaNet(nn.Module):
     Args:
         config: Backbone and input size.
         count: Number of labels L.
-        load_weights: False leaves the backbone random (a checkpoint is about to be loaded).
+        load_weights: False leaves the backbone random, and the directions of second moments 0 (a
+            checkpoint is about to be loaded).
 
     Raises:
         ConfigError: Unknown backbone, no weights to be had, or no feature map to pool.
@@ -61,17 +62,21 @@ class FaunaNet(nn.Module):
                 "map (1, D, h, w); choose a convolutional backbone"
             )
         self.widths = [int(found.shape[1]) for found in maps]
-        if any(maps[0].shape[2] % found.shape[2] for found in maps):
-            sides = ", ".join(str(found.shape[2]) for found in maps)
+        # Shares of cells are repeated from the last map, evidence on the first one.
+        sizes = [found.shape[2] for found in maps]
+        if any(sizes[0] % size or (config.surface and size % sizes[-1]) for size in sizes):
+            sides = ", ".join(map(str, sizes))
             raise ConfigError(
-                f"net.size_px {size} gives maps of {sides} cells a side, expected the first to be "
-                "a multiple of the others; use a multiple of 32"
+                f"net.size_px {config.size_px} gives maps of {sides} cells a side, expected the "
+                "first to be a multiple of the others; use a multiple of 32"
             )
         self.surface: Surface | None = None
         self.products: list[int] = []
         if config.surface:
             self.surface = Surface(self._bases(load_weights))
             self.products = [i for i in product_places() if i < count]
+            if not 0 < len(self.products) < count:
+                raise ConfigError("net.surface needs labels of products, and others beside them")
             self.surface_head = nn.Linear(self.surface.width, len(self.products))
         self.others = [i for i in range(count) if i not in self.products]
         order = torch.tensor([*self.products, *self.others]).argsort()
@@ -160,7 +165,7 @@ class FaunaNet(nn.Module):
         if self.surface is None:
             return logits
         of_products = self.surface_head(self.dropout(moments / self.surface.scale))
-        return torch.cat([of_products, logits], 1)[:, self.order]
+        return torch.cat([of_products, logits], 1).index_select(1, self.order)
 
     def logits(self, pooled: Tensor) -> Tensor:
         """Pooled features `(N, F)` to the logits `(N, L)` that count, not calibrated."""
@@ -187,19 +192,29 @@ class FaunaNet(nn.Module):
         if not load_weights:  # a checkpoint brings them
             return [(torch.zeros(width), torch.zeros(width, size)) for width in self.widths]
         # What reads each map but the final one: the first layer of the part that follows it.
-        after: list[Any] = list(self._stages()[1]) if depth > 1 else []
-        readers = [(part[0].conv_pw, part[0].bn1) for part in after[:-_FINAL]]
-        readers += [(after[-2], after[-1])] if after else []
-        bases = []
-        for convolution, norm in readers[len(readers) - depth + 1 :]:
-            if convolution.out_channels != norm.num_features:  # it does not begin with a 1x1 layer
-                raise ConfigError(
-                    f"net.surface is not possible with net.levels = {depth} and net.frozen_stages "
-                    f"= {self.config.frozen_stages}; use fewer levels"
-                )
-            bases.append(next_layer_basis(convolution, norm, size))
+        readers = self._readers()[1 - depth :] if depth > 1 else []
+        if None in readers:
+            raise ConfigError(
+                f"net.surface is not possible with {self.config.backbone}, net.levels = {depth} "
+                f"and net.frozen_stages = {self.config.frozen_stages}; use fewer levels"
+            )
+        bases = [next_layer_basis(*reader, size) for reader in readers if reader]
         classifier, _ = imagenet_classifier(self.config.backbone)
+        if classifier.shape[1] != self.widths[-1]:
+            raise ConfigError(
+                f"net.surface is not possible with {self.config.backbone}, whose classifier does "
+                "not read the map itself; use 0"
+            )
         return [*bases, classifier_basis(classifier, size)]
+
+    def _readers(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d] | None]:
+        """1x1 convolution and normalisation that each part begins with; None if with others."""
+        *blocks, convolution, norm = self._stages()[1]
+        found: list[Any] = []
+        for block in blocks:
+            first: Any = block[0] if isinstance(block, nn.Sequential) else None
+            found.append((first.conv_pw, first.bn1) if hasattr(first, "conv_pwl") else None)
+        return [*found, (convolution, norm)]
 
     def _stages(self) -> tuple[list[nn.Module], list[nn.Module]]:
         """The backbone's parts in order: those that keep their ImageNet weights, and the rest."""

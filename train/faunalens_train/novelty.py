@@ -42,7 +42,7 @@ LEARNT, ASKED = 150, 60
 
 _PENALTY = 0.01  # scikit-learn's C: small, as there are more features than pictures of a kind
 _OWN = "drawing_in_set"
-_METHOD = "linear on the means of the maps, photos against pictures that are none; 1 at the threshold"
+_METHOD = "linear on the maps' means, photos against pictures that are none; 1 at the threshold"
 
 
 @dataclass(frozen=True)

@@ -62,19 +62,18 @@ def fit_heads(
         config: The penalties.
     """
     cut = net.features - sum(net.widths)
-    heads = [(net.head, features[:, cut:], net.others, config.probe_decay)]
+    weight, bias = fit_probe(features[:, cut:], wanted[:, net.others], weights, config.probe_decay)
     with torch.no_grad():
-        if net.surface is not None:
-            deviation = features[:, :cut].std(0, dtype=np.float64).astype(np.float32) + 1e-6
-            net.surface.scale.copy_(torch.from_numpy(deviation))
-            moments = features[:, :cut] / deviation
-            heads.append((net.surface_head, moments, net.products, config.surface_decay))
-    for head, seen, labels, decay in heads:
-        if labels:
-            weight, bias = fit_probe(seen, wanted[:, labels], weights, decay)
-            with torch.no_grad():
-                head.weight.copy_(weight)
-                head.bias.copy_(bias)
+        net.head.weight.copy_(weight)
+        net.head.bias.copy_(bias)
+    if net.surface is None:
+        return
+    moments = features[:, :cut]
+    weight, bias = fit_probe(moments, wanted[:, net.products], weights, config.surface_decay)
+    with torch.no_grad():
+        net.surface.scale.copy_(torch.from_numpy(moments.std(0)).clamp_min(1e-6))
+        net.surface_head.weight.copy_(weight.to(net.surface.scale.device) * net.surface.scale)
+        net.surface_head.bias.copy_(bias)
 
 
 def fit_probe(
@@ -83,7 +82,7 @@ def fit_probe(
     weights: npt.NDArray[np.float64],
     decay: float,
 ) -> tuple[Tensor, Tensor]:
-    """Fit a linear head by L-BFGS.
+    """Fit a linear head by L-BFGS, in float32: of second moments float64 would take gigabytes.
 
     Args:
         features: `(N, D)`.

@@ -8,7 +8,8 @@ and Komodakis 2017, arXiv:1612.03928), so that a museum's backdrop hardly counts
 
 The channels of a map are first reduced to the directions that the layer after it reads most: right
 singular vectors of its 1x1 convolution, centred and in the units that its normalisation noted on
-ImageNet. No picture is needed for that, and so no picture of a test set can have had a part in it.
+ImageNet; of the last map, those of ImageNet's classifier, as they are. No picture is needed for
+that, and so no picture of a test set can have had a part in it.
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ def next_layer_basis(convolution: nn.Conv2d, norm: nn.BatchNorm2d, size: int) ->
 
 
 def classifier_basis(weight: Tensor, size: int) -> Basis:
-    """The same for the final map, which ImageNet's classifier `(1000, C)` reads."""
+    """What ImageNet's classifier `(1000, C)` reads most of the final map, which is not centred."""
     classes = weight.double()
     centre = torch.zeros(weight.shape[1])
     return centre, _directions(classes - classes.mean(0), size)  # a softmax ignores their mean
@@ -58,7 +59,8 @@ def _directions(rows: Tensor, size: int) -> Tensor:
 class Surface(nn.Module):
     """Maps to their second moments, one after the other.
 
-    All of it is in the state of a run: fine-tuning changes the layers, not the directions.
+    Centres, directions and scale are in the state of a run: fine-tuning changes the layers that
+    they came from.
 
     Args:
         bases: Of each map, coarsest last.
@@ -96,7 +98,10 @@ class Surface(nn.Module):
         ]
 
     def shares(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """How much each cell counts, `(N, 1, h, w)` of each map, sum 1."""
+        """How much each cell counts (its attention), `(N, 1, h, w)` of each map.
+
+        The sum is 1, or 0 where the last map is all 0.
+        """
         energy = maps[-1].float().square().sum(1, keepdim=True)
         out = []
         for found in maps:
@@ -125,7 +130,7 @@ class Surface(nn.Module):
         """
         out = []
         for part in torch.split(weight / self.scale, self.width // self.levels, 1):
-            form = torch.zeros(len(part), self.size, self.size)
+            form = part.new_zeros(len(part), self.size, self.size)
             form[:, self.rows, self.columns] = part / 2
             form = form + form.transpose(1, 2)  # halves meet off the diagonal, and on it
             out.append(form.flatten(0, 1)[:, :, None, None])
