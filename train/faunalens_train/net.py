@@ -213,7 +213,8 @@ class FaunaNet(nn.Module):
         found: list[Any] = []
         for block in blocks:
             first: Any = block[0] if isinstance(block, nn.Sequential) else None
-            found.append((first.conv_pw, first.bn1) if hasattr(first, "conv_pwl") else None)
+            begins = all(hasattr(first, name) for name in ("conv_pw", "conv_pwl"))
+            found.append((first.conv_pw, first.bn1) if begins else None)
         return [*found, (convolution, norm)]
 
     def _stages(self) -> tuple[list[nn.Module], list[nn.Module]]:
