@@ -10,9 +10,9 @@ from faunalens.labels import load_labels
 from faunalens_data.manifest import from_folder
 from faunalens_data.split import make_splits, write_splits
 from faunalens_train import run as folder
-from faunalens_train.config import config_from_dict
 from faunalens_train.dataset import load_parts, targets
 from faunalens_train.evaluate import assess
+from faunalens_train.recipe import config_from_dict
 
 LABELS = load_labels().ids
 KINDS = ("goods", "scene", "like_ivory")

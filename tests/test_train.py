@@ -20,14 +20,7 @@ from faunalens_train.calibrate import (
     tail_threshold,
     threshold_at,
 )
-from faunalens_train.config import (
-    AugmentConfig,
-    BalanceConfig,
-    ConfigError,
-    ThresholdConfig,
-    config_from_dict,
-    load_config,
-)
+from faunalens_train.config import AugmentConfig, BalanceConfig, ConfigError, ThresholdConfig
 from faunalens_train.dataset import draw_weights, targets
 from faunalens_train.fit import warmup_cosine
 from faunalens_train.metrics import (
@@ -37,6 +30,7 @@ from faunalens_train.metrics import (
     recall_at,
 )
 from faunalens_train.probe import fit_probe, masked_bce
+from faunalens_train.recipe import config_from_dict, load_config
 
 LABELS = load_labels().ids
 DATA = {"manifest": "m.csv", "splits": "s.csv"}

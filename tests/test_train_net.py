@@ -16,11 +16,12 @@ from faunalens.model import Model
 from faunalens_train.backbone import imagenet_classifier
 from faunalens_train.cache import open_cache
 from faunalens_train.calibrate import Calibration
-from faunalens_train.config import ConfigError, NetConfig, config_from_dict
+from faunalens_train.config import ConfigError, NetConfig
 from faunalens_train.evaluate import family_members
 from faunalens_train.export import ExportError, ExportNet, Parity, check_gate
 from faunalens_train.net import FaunaNet
 from faunalens_train.prior import CLASSES
+from faunalens_train.recipe import config_from_dict
 
 LABELS = load_labels().ids
 DATA = {"manifest": "m.csv", "splits": "s.csv"}

@@ -183,3 +183,16 @@ def test_cross_validation_pools_folds(work: Path) -> None:
     pooled = json.loads((out / "metrics.json").read_text())
     assert pooled["test"]["ivory"]["pictures"] == 12
     assert len(pooled["folds"]) == 5
+
+
+def test_a_fold_without_fine_tuning_is_judged_by_its_probes(work: Path) -> None:
+    config = work / "probes.toml"
+    text = (work / "config.toml").read_text()
+    config.write_text(text.replace("epochs = 3", "epochs = 0\ncached_views = 2"))
+    out = work / "probes"
+    place = ("--held-out", "group_fold:1", "--cache", work / "cache")
+    result = run("fit", config, "--out", out, *place)
+    assert result.exit_code == 0, result.output
+    for name in ("val", "test"):
+        assert (out / f"{name}.npz").read_bytes() == (out / f"probe_{name}.npz").read_bytes()
+    assert json.loads((out / "metrics.json").read_text())["test"]["ivory"]["pictures"]

@@ -13,9 +13,9 @@ from faunalens.spec import ResizeRule
 from faunalens_train.augment import OutOfFocus, quarter_turn
 from faunalens_train.backdrop import BackdropSwap, Donors, graded
 from faunalens_train.collage import Collage
-from faunalens_train.config import config_from_dict
 from faunalens_train.cutout import cut_out
 from faunalens_train.dataset import PhotoDataset, TrainingViews
+from faunalens_train.recipe import config_from_dict
 from faunalens_train.screens import PhotoOfScreen
 
 SIDE = 64

@@ -43,8 +43,8 @@ def pictures(recipe: Path, work: Path) -> tuple[Images, Images, npt.NDArray[np.f
     """Validation and test inputs `(N, S, S, 3)`, and what the test pictures show `(N, L)`."""
     from faunalens.decode import decode, read_file
     from faunalens.preprocess import preprocess
-    from faunalens_train.config import load_config
     from faunalens_train.dataset import load_parts, targets
+    from faunalens_train.recipe import load_config
 
     model = Model()
     side = model.spec.resize.size_px

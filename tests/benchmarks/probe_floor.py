@@ -19,11 +19,11 @@ from faunalens.labels import load_labels
 from faunalens.spec import ResizeRule
 from faunalens_data.manifest import load_rows
 from faunalens_data.row import Row
-from faunalens_train.config import load_config
 from faunalens_train.dataset import PhotoDataset, draw_weights, load_parts, targets
 from faunalens_train.metrics import label_metrics
 from faunalens_train.net import FaunaNet
 from faunalens_train.probe import fit_probe, pooled_features
+from faunalens_train.recipe import load_config
 from faunalens_train.scored import ranks
 
 

@@ -34,12 +34,13 @@ from faunalens.labels import load_labels
 from faunalens.preprocess import preprocess
 from faunalens.spec import ResizeRule
 from faunalens_data.row import Row
-from faunalens_train.config import NetConfig, TrainConfig, load_config
+from faunalens_train.config import NetConfig, TrainConfig
 from faunalens_train.dataset import draw_weights, load_parts, targets
 from faunalens_train.edits import collage
 from faunalens_train.metrics import label_metrics
 from faunalens_train.net import FaunaNet
 from faunalens_train.probe import fit_probe
+from faunalens_train.recipe import load_config
 
 POINTS = (
     *(("tf_efficientnet_lite0", size) for size in (128, 160, 192, 224)),

@@ -34,8 +34,8 @@ def fit(
     config: Path, out: Path, held_out: str, resume: bool, device: str | None, cache: Path | None
 ) -> None:
     """Train a model from the TOML file CONFIG."""
-    from faunalens_train.config import load_config
     from faunalens_train.fit import fit as fit_model
+    from faunalens_train.recipe import load_config
 
     metrics = fit_model(
         load_config(config), out, held_out=held_out, resume=resume, device=device, cache=cache
@@ -57,8 +57,8 @@ def fit(
 @click.option("--cache", type=_FOLDER, help="Folder for cached views; inside --out if not given.")
 def crossval(config: Path, out: Path, by: str, jobs: int, cache: Path | None) -> None:
     """Train CONFIG once per fold and pool the figures."""
-    from faunalens_train.config import load_config
     from faunalens_train.crossval import crossval as run
+    from faunalens_train.recipe import load_config
 
     def report(line: str) -> None:
         click.echo(line, err=True)
@@ -178,8 +178,8 @@ def novelty(run: Path) -> None:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Another file.")
 def operating_points(config: Path, model: Path | None, out: Path | None) -> None:
     """Measure the shipped model on the test pictures of CONFIG, for the embedding kit."""
-    from faunalens_train.config import load_config
     from faunalens_train.operating import write_figures
+    from faunalens_train.recipe import load_config
 
     click.echo(write_figures(load_config(config), model, out))
 

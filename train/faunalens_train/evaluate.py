@@ -41,7 +41,8 @@ def family_members() -> dict[str, list[str]]:
 
 def product_labels() -> list[str]:
     """Labels of things made of animals, in model order."""
-    return [load_labels().ids[place] for place in product_places()]
+    ids = load_labels().ids
+    return [ids[place] for place in product_places()]
 
 
 def finished_spec(config: TrainConfig, parts: Parts, run: Path) -> tuple[ModelSpec, Calibration]:

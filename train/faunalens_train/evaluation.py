@@ -9,10 +9,11 @@ from faunalens.model import Model
 from faunalens.pipeline import Classifier
 from faunalens_data.files import write_bytes, write_text
 from faunalens_train import run as folder
+from faunalens_train.evaluate import product_labels
 from faunalens_train.evaluation_report import report
 from faunalens_train.figures import column
 from faunalens_train.judged import score_photos
-from faunalens_train.keyed import PRODUCTS, keyed_on
+from faunalens_train.keyed import keyed_on
 from faunalens_train.pages import figures, markdown, page
 from faunalens_train.robustness import robustness
 from faunalens_train.scored import (
@@ -73,7 +74,7 @@ def evaluate(
         columns[_title(test)] = column(score_photos(classifier, test))
         out["judged_by"] = "the product itself, photo by photo"
         out["file"] = classifier.model.identity
-        out["keyed_on"] = keyed_on(classifier, test, PRODUCTS)
+        out["keyed_on"] = keyed_on(classifier, test, product_labels())
         if edits:
             counts = Counter(label for row in test.every for label in row.labels)
             out["robustness"] = robustness(classifier, test, counts)

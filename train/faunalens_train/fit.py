@@ -2,6 +2,7 @@
 
 import math
 import random
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -153,6 +154,9 @@ def fit(
             # Not from cached views, which are in half precision: this model may ship, and its
             # thresholds are set on exactly what the product computes.
             photos = PhotoDataset(rows, parts.images, rule)
+        elif not config.fit.epochs:
+            shutil.copyfile(out / f"probe_{name}.npz", out / f"{name}.npz")  # the probes it keeps
+            continue
         folder.save_logits(out / f"{name}.npz", rows, logits_of(result, photos, name))
     metrics = assess(config, parts, out)
     metrics["minutes"] = round((time.monotonic() - started) / 60, 1)

@@ -16,9 +16,6 @@ from faunalens_train.scored import TestSet
 MOST = 40
 """Pictures of a label looked at."""
 
-PRODUCTS = ("ivory", "pangolin_scales", "turtle_shell", "reptile_leather")
-"""Labels that are photographed before plain backdrops."""
-
 _FEWEST = 5
 
 

@@ -91,7 +91,9 @@ def card(evaluation: Mapping[str, Any], runs: Sequence[Path], ablations: Path | 
             f" {spec['resize']['size_px']} px"
             + (", and a sharper second model where that leaves doubt" if second else "")
             + f". Licence of the weights: {spec['licence']}. Data set fingerprint"
-            f" `{spec['dataset']['fingerprint']}`, code `{spec['commit'][:12]}`."
+            f" `{spec['dataset']['fingerprint']}`, code `{spec['commit'][:12]}`"
+            + (", with changes" if spec["commit"].endswith("+") else "")
+            + "."
         ),
         Heading("Intended use"),
         Points(INTENDED),

@@ -116,10 +116,9 @@ def fit_novelty(run: Path) -> dict[str, Any]:
     kinds = list(shown.features)
 
     def fitted(kinds: Iterable[str], fold: int = -2) -> Novelty:
-        photos = [data.features[train & (sources != fold)], grey[grey_folds != fold]]
-        strange = shown.of(kinds, without=fold)
         width = data.means.shape[1]
-        one = _fit(np.concatenate(photos)[:, -width:], strange[:, -width:])
+        photos = [data.means[train & (sources != fold)], grey[grey_folds != fold][:, -width:]]
+        one = _fit(np.concatenate(photos), shown.of(kinds, without=fold)[:, -width:])
         return one.scaled(data.features[val & (sources != fold)])
 
     unseen = np.full(len(photo), np.nan)

@@ -28,7 +28,8 @@ import torch
 from faunalens.errors import FaunalensError
 from faunalens_data.files import write_text
 from faunalens_data.row import Row
-from faunalens_train.config import TrainConfig, config_from_dict
+from faunalens_train.config import TrainConfig
+from faunalens_train.recipe import config_from_dict
 
 CONFIG, PROVENANCE, HISTORY, CURVES = "config.json", "provenance.json", "history.csv", "curves.png"
 INITIAL, CHECKPOINT, WEIGHTS = "initial.pt", "checkpoint.pt", "weights.pt"
