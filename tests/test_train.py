@@ -22,7 +22,6 @@ from faunalens_train.calibrate import (
 )
 from faunalens_train.config import AugmentConfig, BalanceConfig, ConfigError, ThresholdConfig
 from faunalens_train.dataset import draw_weights, targets
-from faunalens_train.fit import warmup_cosine
 from faunalens_train.metrics import (
     expected_calibration_error,
     false_alarms,
@@ -31,6 +30,7 @@ from faunalens_train.metrics import (
 )
 from faunalens_train.probe import fit_probe, masked_bce
 from faunalens_train.recipe import config_from_dict, load_config
+from faunalens_train.tune import warmup_cosine
 
 LABELS = load_labels().ids
 DATA = {"manifest": "m.csv", "splits": "s.csv"}

@@ -1,7 +1,5 @@
 """One training run, top to bottom: linear probe, fine-tuning, calibration, figures."""
 
-import math
-import random
 import shutil
 import sys
 import time
@@ -11,16 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
-from tqdm import tqdm
 
 from faunalens.labels import load_labels
 from faunalens.spec import ResizeRule
 from faunalens_train import run as folder
 from faunalens_train.cache import open_cache
-from faunalens_train.config import FitConfig, TrainConfig
+from faunalens_train.config import TrainConfig
 from faunalens_train.dataset import (
     Parts,
     PhotoDataset,
@@ -33,10 +27,7 @@ from faunalens_train.evaluate import assess
 from faunalens_train.metrics import RATES, label_metrics
 from faunalens_train.net import FaunaNet
 from faunalens_train.probe import fit_heads, masked_bce, pooled_features
-
-Photos = Dataset[tuple[Tensor, int]]
-
-_SURFACE_LR = 0.1  # of head_lr: thousands of features of unit variance move a logit fast
+from faunalens_train.tune import Photos, fine_tune, in_bf16, mix_weights, seed_everything
 
 
 def fit(
@@ -94,7 +85,7 @@ def fit(
         for name, rows in (("train", parts.train), ("val", parts.val), ("test", parts.test))
     }
     weights = draw_weights(parts.train, config.balance)
-    amp_forward = _amp(config.fit, where, forward_only=True)
+    amp_forward = in_bf16(config.fit, where, forward_only=True)
     net = FaunaNet(config.net, len(labels)).to(where).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     net.amp_frozen = amp_forward
 
@@ -146,7 +137,7 @@ def fit(
         note(0, float(loss), net)
 
     initial = folder.load_tensors(out / folder.INITIAL)
-    result = _fine_tune(config, net, augmented, wanted["train"], weights, state, out, note)
+    result = fine_tune(config, net, augmented, wanted["train"], weights, state, out, note)
     mix_weights(result, initial, config.fit.wise)
     folder.save_tensors(out / folder.WEIGHTS, result.state_dict())
     for name, rows, photos in (("val", parts.val, val), ("test", parts.test, test)):
@@ -162,117 +153,6 @@ def fit(
     metrics["minutes"] = round((time.monotonic() - started) / 60, 1)
     folder.write_json(out / folder.METRICS, metrics)
     return metrics
-
-
-def _fine_tune(
-    config: TrainConfig,
-    net: FaunaNet,
-    photos: Photos,
-    wanted: npt.NDArray[np.float32],
-    weights: npt.NDArray[np.float64],
-    state: dict[str, Any] | None,
-    out: Path,
-    note: Any,
-) -> FaunaNet:
-    """Train all but the frozen stages; returns the averaged network."""
-    fit_ = config.fit
-    device = next(net.parameters()).device
-    drawn = fit_.epoch_pictures or len(weights)
-    steps = max(1, drawn // fit_.batch)
-    backbone = [p for p in net.backbone.parameters() if p.requires_grad]
-    groups = [
-        {"params": backbone, "lr": fit_.lr},
-        {"params": list(net.head.parameters()), "lr": fit_.head_lr},
-    ]
-    if net.surface is not None:
-        rate = fit_.head_lr * _SURFACE_LR
-        groups.append({"params": list(net.surface_head.parameters()), "lr": rate})
-    optimiser = torch.optim.AdamW(groups, weight_decay=fit_.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: warmup_cosine(step, steps * fit_.epochs, fit_.warmup)
-    )
-    averaged = None
-    if fit_.ema:
-        average = get_ema_multi_avg_fn(fit_.ema)  # type: ignore[no-untyped-call]
-        averaged = AveragedModel(net, multi_avg_fn=average)
-    first = 1
-    if state is not None:
-        net.load_state_dict(state["net"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-        if averaged is not None:
-            averaged.load_state_dict(state["averaged"])
-        first = int(state["epoch"]) + 1
-    aim = torch.from_numpy(wanted).to(device)
-    amp = _amp(fit_, device, forward_only=False)
-
-    for epoch in range(first, fit_.epochs + 1):
-        # A seed per epoch: a resumed run draws what an undisturbed one would have drawn.
-        seed_everything(config.seed * 1000 + epoch)
-        sampler = WeightedRandomSampler(weights.tolist(), steps * fit_.batch)
-        loader = DataLoader(photos, fit_.batch, sampler=sampler, num_workers=fit_.workers)
-        net.train()
-        total = 0.0
-        bar = tqdm(loader, desc=f"epoch {epoch}/{fit_.epochs}", unit="batch", disable=None)
-        for images, index in bar:
-            with torch.autocast(device.type, torch.bfloat16, enabled=amp):
-                logits = net(images.to(device))
-            loss = masked_bce(logits.float(), aim[index.to(device)], fit_.smoothing).mean()
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-            optimiser.step()
-            schedule.step()
-            if averaged is not None:
-                averaged.update_parameters(net)
-            total += float(loss.detach())
-            bar.set_postfix(loss=f"{float(loss.detach()):.3f}", refresh=False)
-        if not math.isfinite(total):
-            raise folder.RunError("the loss is not a number any more; lower fit.lr")
-        folder.save_tensors(
-            out / folder.CHECKPOINT,
-            {
-                "epoch": epoch,
-                "net": net.state_dict(),
-                "averaged": averaged.state_dict() if averaged is not None else {},
-                "optimiser": optimiser.state_dict(),
-                "schedule": schedule.state_dict(),
-            },
-        )
-        note(epoch, total / steps, averaged.module if averaged is not None else net)
-    result = averaged.module if averaged is not None and fit_.epochs else net
-    assert isinstance(result, FaunaNet)
-    return result.eval()
-
-
-def mix_weights(net: FaunaNet, initial: dict[str, Tensor], share: float) -> None:
-    """Replace each weight of `net` by `share` of it and the rest of the initial one."""
-    with torch.no_grad():
-        for name, parameter in net.named_parameters():
-            parameter.copy_(torch.lerp(initial[name].to(parameter.device), parameter, share))
-
-
-def warmup_cosine(step: int, total: int, warmup: float) -> float:
-    """Factor on the learning rate: a linear rise over `warmup` of all steps, then a half cosine."""
-    rise = max(1, int(total * warmup))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, total - rise))))
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-
-
-def _amp(fit_: FitConfig, device: torch.device, *, forward_only: bool) -> bool:
-    if fit_.autocast != "auto":
-        return fit_.autocast == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return forward_only
 
 
 def _open_folder(config: TrainConfig, out: Path, held_out: str, parts: Parts, resume: bool) -> None:
