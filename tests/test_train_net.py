@@ -16,7 +16,7 @@ from faunalens.model import Model
 from faunalens_train.backbone import imagenet_classifier
 from faunalens_train.cache import open_cache
 from faunalens_train.calibrate import Calibration
-from faunalens_train.config import ConfigError, NetConfig
+from faunalens_train.config import AugmentConfig, ConfigError, NetConfig
 from faunalens_train.evaluate import family_members
 from faunalens_train.export import ExportError, ExportNet, Parity, check_gate
 from faunalens_train.net import FaunaNet
@@ -145,6 +145,45 @@ def test_cached_views_do_not_depend_on_workers(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="frozen_stages"):
         nothing = dataclasses.replace(base, net=dataclasses.replace(base.net, frozen_stages=0))
         open_cache(nothing, rows, cells, tmp_path, tmp_path)
+
+
+def test_harder_views_come_after_the_others_and_leave_them_as_they_are(tmp_path: Path) -> None:
+    rows = [row(i, (), "goods") for i in range(4)]
+    for one in rows:
+        Image.fromarray(noise(50, 40, int(one.sha256, 16))).save(tmp_path / one.file)
+    cells = {one.sha256: ("train", 0, 0) for one in rows}
+    base = {"data": DATA, "net": {"pretrained": False, "size_px": 32}}
+    chances = [f.name for f in dataclasses.fields(AugmentConfig) if f.name.endswith("_p")]
+    caches = []
+    for fit in ({"cached_views": 2}, {"cached_views": 2, "harder_views": 3, "epochs": 0}):
+        config = config_from_dict({**base, "fit": fit, "harder": dict.fromkeys(chances, 0.0)})
+        torch.manual_seed(0)  # the weights are random here
+        cache = open_cache(config, rows, cells, tmp_path, tmp_path / "cache")
+        assert cache is not None
+        caches.append(cache)
+    without, with_harder = caches
+    assert with_harder.stored.shape[:2] == (4, 6)
+    # Not to the last bit: batches of another size add up in another order.
+    assert np.allclose(with_harder.stored[:, :3], without.stored, rtol=0.02, atol=0.02)
+    assert with_harder.mild.tolist() == [True] * 3 + [False] * 3
+    assert without.mild.tolist() == [True] * 3
+    # Here `harder` leaves all to what it is, so its views are alike; the others are not.
+    harder = with_harder.stored[:, 3:].astype(np.float32)
+    assert np.allclose(harder, harder[:, :1], rtol=0.02, atol=0.02)
+    assert not np.allclose(without.stored[:, 1], without.stored[:, 2], rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        {"harder_views": -1},
+        {"harder_views": 1, "epochs": 0},
+        {"harder_views": 1, "cached_views": 1, "epochs": 1},
+    ],
+)
+def test_harder_views_are_for_cached_probes(fit: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="harder_views"):
+        config_from_dict({"data": DATA, "fit": fit})
 
 
 @pytest.mark.parametrize(

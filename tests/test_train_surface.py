@@ -163,6 +163,24 @@ def test_both_heads_start_from_probes_of_their_own() -> None:
     assert float(net.surface.scale[3]) == pytest.approx(50, rel=0.2)  # type: ignore[union-attr]
 
 
+def test_surfaces_are_learnt_from_mild_views_alone() -> None:
+    """In half of the views ivory's moment says the opposite, and so does a snake's mean."""
+    net = FaunaNet(SMALL, len(LABELS)).eval()
+    features = np.random.default_rng(0).normal(size=(600, net.features)).astype(np.float32)
+    wanted = np.zeros((600, len(LABELS)), np.float32)
+    ivory, snake = LABELS.index("ivory"), LABELS.index("live_snake")
+    mild = np.arange(600) % 2 == 0
+    wanted[:, ivory] = (features[:, 3] > 0) == mild
+    wanted[:, snake] = (features[:, -5] > 0) == mild
+    config = FitConfig(probe_decay=0.1, surface_decay=0.1)
+    fit_heads(net, features, wanted, np.full(600, 1 / 600), config, mild=mild)
+    with torch.no_grad():
+        logits = net.heads(torch.from_numpy(features[mild])).numpy()
+    assert ((logits[:, ivory] > 0) == (wanted[mild, ivory] > 0)).mean() > 0.95
+    means = net.head.weight[net.others.index(snake)].abs()
+    assert int(means.argmax()) != means.numel() - 5  # of all views it says nothing
+
+
 @pytest.mark.parametrize(
     ("change", "count", "message"),
     [

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,13 +34,15 @@ _BATCH = 8  # pictures, each with all its views
 class ViewCache:
     """Float16 outputs `(N, 1 + V, C, h, w)` of the frozen stages, on disk, mapped into memory.
 
-    View 0 is the plain photo, views 1 to V are augmented.
+    View 0 is the plain photo, views 1 to V are augmented, the last `harder` of them under harder
+    edits.
 
     Args:
         stored: The array.
         initial: `(N, 1 + V, F)` float16, the same views as pooled features of the network before
             any training, which every fold's linear probe starts from.
         rows: The N rows, in its order.
+        harder: How many of the views.
     """
 
     def __init__(
@@ -47,9 +50,11 @@ class ViewCache:
         stored: npt.NDArray[np.float16],
         initial: npt.NDArray[np.float16],
         rows: Sequence[Row],
+        harder: int = 0,
     ) -> None:
         self.stored = stored
         self.initial = initial
+        self.mild = np.arange(stored.shape[1]) < stored.shape[1] - harder
         self.index = {row.sha256: i for i, row in enumerate(rows)}
 
     def initial_features(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
@@ -102,19 +107,21 @@ def open_cache(
     what = config.to_dict()
     frozen = {name: what["net"][name] for name in ("backbone", "size_px", "frozen_stages")}
     places = [cells[row.sha256] for row in rows]
-    key = json.dumps(
-        [fingerprint(rows), places, frozen, what["augment"], config.seed, config.fit.cached_views],
-        sort_keys=True,
-    )
+    facts = [fingerprint(rows), places, frozen, what["augment"], config.seed]
+    facts += [config.fit.cached_views]
+    if config.fit.harder_views:
+        facts += [what["harder"], config.fit.harder_views]
+    key = json.dumps(facts, sort_keys=True)
     path = folder / f"views-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     if not path.exists():
-        _fill(config, rows, TrainingViews(config, rows, cells, images), images, path)
+        _fill(config, rows, cells, images, path)
     stored = np.load(path, mmap_mode="r", allow_pickle=False)
     kind = f"{config.net.levels}" + (f"-surface{config.net.surface}" if config.net.surface else "")
     pooled = path.with_name(f"{path.stem}-pooled{kind}.npy")
     if not pooled.exists():
         _pool(config, stored, pooled)
-    return ViewCache(stored, np.load(pooled, mmap_mode="r", allow_pickle=False), rows)
+    initial = np.load(pooled, mmap_mode="r", allow_pickle=False)
+    return ViewCache(stored, initial, rows, config.fit.harder_views)
 
 
 def _untrained(config: TrainConfig) -> FaunaNet:
@@ -123,12 +130,12 @@ def _untrained(config: TrainConfig) -> FaunaNet:
 
 
 def _fill(
-    config: TrainConfig, rows: Sequence[Row], views: TrainingViews, images: Path, path: Path
+    config: TrainConfig, rows: Sequence[Row], cells: Mapping[str, Cell], images: Path, path: Path
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     net = _untrained(config)
     net.amp_frozen = config.fit.autocast != "off"
-    every = _AllViews(config, rows, views, images)
+    every = _AllViews(config, rows, cells, images)
     loader = DataLoader(every, _BATCH, num_workers=config.fit.workers)
     part = path.with_suffix(".part")
     stored = None
@@ -173,11 +180,13 @@ class _AllViews(Dataset[Tensor]):
     """Rows as `(1 + V, S, S, 3)` uint8 RGB: the plain photo, then V augmented views."""
 
     def __init__(
-        self, config: TrainConfig, rows: Sequence[Row], views: TrainingViews, images: Path
+        self, config: TrainConfig, rows: Sequence[Row], cells: Mapping[str, Cell], images: Path
     ) -> None:
         self.config = config
         self.rows = rows
-        self.views = views
+        mild = TrainingViews(config, rows, cells, images)
+        harder = TrainingViews(replace(config, augment=config.harder), rows, cells, images)
+        self.views = [mild] * config.fit.cached_views + [harder] * config.fit.harder_views
         self.images = images
         self.rule = ResizeRule(config.net.size_px)
 
@@ -190,5 +199,5 @@ class _AllViews(Dataset[Tensor]):
         # A seed per picture: the views do not depend on how many workers share the work.
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(self.config.seed * 1_000_003 + index)
-            views = [self.views(pixels, row) for _ in range(self.config.fit.cached_views)]
+            views = [view(pixels, row) for view in self.views]
         return torch.from_numpy(np.stack([preprocess(v, self.rule) for v in (pixels, *views)]))

@@ -132,6 +132,9 @@ class FitConfig:
         cached_views: 0 augments anew at each step. Above 0, the frozen stages' output is computed
             once for this many augmented views of each picture, which makes training on a CPU
             about three times faster (see cache.py).
+        harder_views: Further cached views, under `[harder]` instead of `[augment]`, for the probes
+            of labels that are judged by means: what is blurred or shown on a screen teaches
+            nothing of a surface.
         workers: Processes that decode and augment; 0 for none beside the training itself.
         threads: Threads of torch; 0 leaves it to torch.
         probe_decay, surface_decay: L2 penalties of the linear probes that start the heads (LP-FT,
@@ -155,6 +158,7 @@ class FitConfig:
     surface_decay: float = 0.1
     autocast: str = "auto"
     cached_views: int = 0
+    harder_views: int = 0
     workers: int = 0
     threads: int = 0
 
@@ -194,6 +198,7 @@ class TrainConfig:
     seed: int = 0
     net: NetConfig = NetConfig()
     augment: AugmentConfig = AugmentConfig()
+    harder: AugmentConfig = AugmentConfig()
     balance: BalanceConfig = BalanceConfig()
     fit: FitConfig = FitConfig()
     thresholds: ThresholdConfig = ThresholdConfig()
@@ -205,6 +210,14 @@ class TrainConfig:
         _check(self.fit.lr > 0 and self.fit.head_lr > 0, "fit.lr, fit.head_lr", "above 0")
         _check(0 <= self.fit.ema < 1, "fit.ema", "0 to below 1")
         _check(self.fit.cached_views >= 0, "fit.cached_views", "0 or more")
+        _check(self.fit.harder_views >= 0, "fit.harder_views", "0 or more")
+        if self.fit.harder_views:
+            # Fine-tuning would draw them for all labels alike.
+            _check(
+                self.fit.cached_views > 0 and self.fit.epochs == 0,
+                "fit.harder_views",
+                "0, unless fit.cached_views is above 0 and fit.epochs is 0",
+            )
         _check(0 < self.fit.wise <= 1, "fit.wise", "above 0 to 1")
         _check(0 <= self.fit.smoothing <= 0.2, "fit.smoothing", "0 to 0.2")
         _check(32 <= self.net.size_px <= 1024, "net.size_px", "32 to 1024")

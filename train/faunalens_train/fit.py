@@ -127,7 +127,8 @@ def fit(
         )
         each = len(features) // len(parts.train)
         aim, share = np.repeat(wanted["train"], each, 0), np.repeat(weights / each, each)
-        fit_heads(net, features, aim, share, config.fit)
+        mild = None if views is None else np.tile(views.mild, len(parts.train))
+        fit_heads(net, features, aim, share, config.fit, mild=mild)
         with torch.no_grad():
             z = net.heads(torch.from_numpy(features).to(where)).cpu()
             loss = masked_bce(z, torch.from_numpy(aim)) @ torch.from_numpy(share).float()

@@ -52,6 +52,8 @@ def fit_heads(
     wanted: npt.NDArray[np.float32],
     weights: npt.NDArray[np.float64],
     config: FitConfig,
+    *,
+    mild: npt.NDArray[np.bool_] | None = None,
 ) -> None:
     """Set a network's heads to linear probes of its own pooled features.
 
@@ -60,6 +62,7 @@ def fit_heads(
         wanted: `(N, L)` with NaN for unknown.
         weights: `(N,)`, sum 1.
         config: The penalties.
+        mild: `(N,)`, the rows that the head on second moments learns from; all if None.
     """
     cut = net.features - sum(net.widths)
     weight, bias = fit_probe(features[:, cut:], wanted[:, net.others], weights, config.probe_decay)
@@ -68,8 +71,10 @@ def fit_heads(
         net.head.bias.copy_(bias)
     if net.surface is None:
         return
-    moments = features[:, :cut]
-    weight, bias = fit_probe(moments, wanted[:, net.products], weights, config.surface_decay)
+    rows = np.flatnonzero(np.ones(len(features), bool) if mild is None else mild)
+    moments, share = features[rows, :cut], weights[rows] / weights[rows].sum()
+    aim = wanted[rows][:, net.products]
+    weight, bias = fit_probe(moments, aim, share, config.surface_decay)
     with torch.no_grad():
         net.surface.scale.copy_(torch.from_numpy(moments.std(0)).clamp_min(1e-6))
         net.surface_head.weight.copy_(weight.to(net.surface.scale.device) * net.surface.scale)
