@@ -136,6 +136,18 @@ def test_probe_separates_what_can_be_separated() -> None:
     assert right[50:].mean() > 0.97
 
 
+def test_each_label_may_have_a_penalty_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(300, 4)).astype(np.float32)
+    wanted = np.repeat(features[:, :1] > 0, 2, 1).astype(np.float32)
+    share = np.full(300, 1 / 300)
+    both, _ = fit_probe(features, wanted, share, [0.001, 1.0])
+    for place, decay in enumerate((0.001, 1.0)):
+        alone, _ = fit_probe(features, wanted, share, decay)
+        assert torch.allclose(both[place], alone[place], atol=0.02)
+    assert float(both[1].norm()) < float(both[0].norm()) / 3
+
+
 def test_unknown_targets_cost_nothing() -> None:
     logits = torch.tensor([[100.0, 0.0]])
     assert float(masked_bce(logits, torch.tensor([[float("nan"), 0.0]]))) == pytest.approx(

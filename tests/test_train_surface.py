@@ -153,7 +153,7 @@ def test_both_heads_start_from_probes_of_their_own() -> None:
     ivory, snake = LABELS.index("ivory"), LABELS.index("live_snake")
     wanted[:, ivory] = features[:, 3] > 0
     wanted[:, snake] = features[:, -5] > 0
-    config = FitConfig(probe_decay=0.01, surface_decay=0.01)
+    config = FitConfig(probe_decay=0.01, alone_decay=0.01, surface_decay=0.01)
     fit_heads(net, features, wanted, np.full(300, 1 / 300), config)
     with torch.no_grad():
         logits = net.heads(torch.from_numpy(features)).numpy()

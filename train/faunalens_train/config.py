@@ -139,6 +139,8 @@ class FitConfig:
         threads: Threads of torch; 0 leaves it to torch.
         probe_decay, surface_decay: L2 penalties of the linear probes that start the heads (LP-FT,
             Kumar et al. 2022, arXiv:2202.10054), on means and on second moments.
+        alone_decay: The same on means for labels that ImageNet has no class of (see prior.py),
+            whose logit is the head's alone.
         autocast: `bf16`, `off`, or `auto` (bf16 on a GPU that has it; on a CPU for the frozen
             stages only, since PyTorch's bf16 backward of depthwise convolutions is slower than
             fp32 on CPUs without AMX).
@@ -155,6 +157,7 @@ class FitConfig:
     wise: float = 0.6
     smoothing: float = 0.0
     probe_decay: float = 1e-3
+    alone_decay: float = 1e-3
     surface_decay: float = 0.1
     autocast: str = "auto"
     cached_views: int = 0

@@ -4,6 +4,8 @@ Linear probe first, then fine-tune (LP-FT): Kumar et al. 2022, arXiv:2202.10054.
 random head would drag the features away from what ImageNet taught before the head makes sense.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -12,8 +14,10 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from faunalens.labels import load_labels
 from faunalens_train.config import FitConfig
 from faunalens_train.net import FaunaNet
+from faunalens_train.prior import CLASSES
 
 
 def masked_bce(logits: Tensor, wanted: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -65,7 +69,12 @@ def fit_heads(
         mild: `(N,)`, the rows that the head on second moments learns from; all if None.
     """
     cut = net.features - sum(net.widths)
-    weight, bias = fit_probe(features[:, cut:], wanted[:, net.others], weights, config.probe_decay)
+    labels = load_labels().ids
+    decays = [
+        config.probe_decay if labels[place] in CLASSES else config.alone_decay
+        for place in net.others
+    ]
+    weight, bias = fit_probe(features[:, cut:], wanted[:, net.others], weights, decays)
     with torch.no_grad():
         net.head.weight.copy_(weight)
         net.head.bias.copy_(bias)
@@ -85,7 +94,7 @@ def fit_probe(
     features: npt.NDArray[np.float32],
     wanted: npt.NDArray[np.float32],
     weights: npt.NDArray[np.float64],
-    decay: float,
+    decay: float | Sequence[float],
 ) -> tuple[Tensor, Tensor]:
     """Fit a linear head by L-BFGS, in float32: of second moments float64 would take gigabytes.
 
@@ -93,7 +102,7 @@ def fit_probe(
         features: `(N, D)`.
         wanted: `(N, L)` with NaN for unknown.
         weights: `(N,)`, sum 1.
-        decay: L2 penalty on the weights for features of unit variance.
+        decay: L2 penalty on the weights for features of unit variance, of all labels or of each.
 
     Returns:
         Weight `(L, D)` and bias `(L,)` for the features as given.
@@ -102,6 +111,7 @@ def fit_probe(
     mean, std = x.mean(0), x.std(0) + 1e-6
     x = (x - mean) / std
     aim, share = torch.from_numpy(wanted), torch.from_numpy(weights).float()
+    penalty = torch.tensor(decay)
     weight = torch.zeros(aim.shape[1], x.shape[1], requires_grad=True)
     bias = torch.full((aim.shape[1],), -3.0, requires_grad=True)
     optimiser = torch.optim.LBFGS(
@@ -111,7 +121,7 @@ def fit_probe(
     def closure() -> Tensor:
         optimiser.zero_grad()
         loss = (masked_bce(x @ weight.T + bias, aim) * share).sum()
-        loss = loss + decay * weight.square().sum() / 2
+        loss = loss + (penalty * weight.square().sum(1)).sum() / 2
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
