@@ -20,7 +20,7 @@ from faunalens_train.config import AugmentConfig, ConfigError, NetConfig
 from faunalens_train.evaluate import family_members
 from faunalens_train.export import ExportError, ExportNet, Parity, check_gate
 from faunalens_train.net import FaunaNet
-from faunalens_train.prior import CLASSES
+from faunalens_train.prior import CLASSES, FRAMES, ImageNetPrior
 from faunalens_train.recipe import config_from_dict
 
 LABELS = load_labels().ids
@@ -75,6 +75,7 @@ def test_what_imagenet_knows_is_a_share_of_the_logits() -> None:
         logits = net.logits(pooled)
         alone = net.head(pooled)
         weight, bias = imagenet_classifier("tf_efficientnet_lite0")
+        bias[list(FRAMES)] = -torch.inf  # what a photo is shown on has no part
         chances = torch.softmax(pooled[:, -1280:] @ weight.T + bias, 1).double()
         snake = chances[:, 52:69].sum(1)
         exported = ExportNet(net, calibration)(images)[0]
@@ -91,6 +92,22 @@ def test_taxa_are_among_the_classes_of_their_label() -> None:
     taxa = load_labels().taxa
     assert {taxon.label for taxon in taxa} <= set(CLASSES)
     assert [taxon.id for taxon in taxa if taxon.imagenet not in CLASSES[taxon.label]] == []
+
+
+def test_what_a_photo_is_shown_on_says_nothing_of_what_it_shows() -> None:
+    """Of a thousand classes, each its own feature, screens may have any share of the softmax."""
+    snake = LABELS.index("live_snake")
+    prior = ImageNetPrior(torch.eye(1000) * 8, torch.zeros(1000), LABELS, 0.5)
+    photos = torch.zeros(4, 1000)
+    photos[:2, min(CLASSES["live_snake"])] = 1
+    photos[2:, 400] = 1  # something else
+    before = prior(photos)
+    photos[1::2, FRAMES[0]] = 1.5
+    after = prior(photos)
+    assert torch.allclose(after, before, atol=1e-4)
+    assert float(after[1, snake]) > 0.5
+    assert float(after[3, snake]) < -0.5
+    assert not set(FRAMES).intersection(*CLASSES.values())
 
 
 def test_frozen_stages_stay_and_statistics_too() -> None:

@@ -7,6 +7,9 @@ the head in turn knows drawings and toys, which those classes do not tell from a
 two opinions add up (product of experts, Hinton 2002, doi:10.1162/089976602760128018); the mean is
 used, so that logits keep their scale. The head is trained without it: trained beside it, it would
 lean on it and correct for the known sources only.
+
+A photo of a screen that shows a snake is a screen to ImageNet, and no snake. What a photo is shown
+on says nothing of what it shows, so the share is one of all other classes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +30,16 @@ CLASSES: Mapping[str, Sequence[int]] = {
 """Label to its classes, by their place among the 1000 of ILSVRC 2012. Pangolins and rhinos, and all
 products, have none."""
 
+FRAMES: Sequence[int] = (
+    *(487, 590, 605, 620, 681),  # mobile phone, hand-held computer, iPod, laptop, notebook
+    *(527, 664, 782, 851),  # desktop computer, monitor, screen, television
+    *(548, 598),  # entertainment centre, home cinema
+    *(904, 916, 921),  # window screen (a grid of pixels), web site, book jacket
+)
+"""Classes of what a photo may be shown on, which count neither for nor against."""
+
 _LEAST = 1e-6  # bounds the log-odds to about 14
+_NEVER = -1e4  # logit of a class that has no part in the softmax
 
 
 class ImageNetPrior(nn.Module):
@@ -59,7 +71,9 @@ class ImageNetPrior(nn.Module):
         known = torch.tensor([label in CLASSES for label in labels]).float()
         # Not in the state of a run: they are those of the backbone's own file.
         self.register_buffer("weight", weight.half(), persistent=False)
-        self.register_buffer("bias", bias.clone(), persistent=False)
+        bias = bias.clone()
+        bias[list(FRAMES)] = _NEVER
+        self.register_buffer("bias", bias, persistent=False)
         self.register_buffer("members", members, persistent=False)
         self.register_buffer("share", known * share, persistent=False)
 
