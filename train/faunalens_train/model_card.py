@@ -59,8 +59,9 @@ LIMITS = (
     " turtles; loose scales and bare shells are rare in the pictures.",
     "Half of the logit of snakes, lizards, turtles, crocodilians, parrots, big cats, elephants and"
     " primates is the share of ImageNet's own classes of them, which the backbone came with"
-    " (`prior.py`), but for classes of screens and covers, which a photo may be shown on; the evidence"
-    " map shows the other half. Pictures of ImageNet in the data set are therefore easier than others.",
+    " (`prior.py`), but for classes of screens and covers, which a photo may be shown on; the"
+    " evidence map shows the other half. Pictures of ImageNet in the data set are therefore easier"
+    " than others.",
     "Drawings and renderings that look like photos of live animals, and lifelike plastic ones, are"
     " taken for them.",
     "Species hints, where the model has them, come from the ImageNet classes of the backbone and"
