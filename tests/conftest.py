@@ -110,7 +110,7 @@ def joint_spec(sha256: str, **changes: object) -> ModelSpec:
         file="sharp.onnx",
         sha256=sha256,
         doubt={"ivory": 0.0005},
-        weights=(0.5, 0.5),
+        weights=((0.5,) * len(spec.labels),) * 2,
         offset=(0.0,) * len(spec.labels),
         zoom_penalty=(0.25,) * len(spec.labels),
         thresholds={label: limits for label in spec.labels},

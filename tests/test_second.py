@@ -57,12 +57,15 @@ def test_look_first_is_the_first_model_alone(pair: Path) -> None:
 
 
 def test_joint_probability_adds_logits() -> None:
-    joint = joint_spec("0" * 64, weights=(0.25, 0.5)).second
+    count = len(tiny_spec().labels)
+    weights = np.linspace(0.25, 0.5, count), np.linspace(1, 0, count)
+    joint = joint_spec("0" * 64, weights=tuple(map(tuple, weights))).second
     assert joint is not None
-    count = len(joint.offset)
     first, second = np.full(count, 0.9), np.full(count, 0.2)
     out = joint_probability(joint, first, second, penalty=1.0)
-    assert logit(out) == pytest.approx(0.25 * logit(first) + 0.5 * logit(second) - 1.0)
+    expected = weights[0] * logit(first) + weights[1] * logit(second) - 1.0
+    assert logit(out) == pytest.approx(expected)
+    assert np.allclose(joint_probability(joint, [first] * 3, [second] * 3, penalty=1.0), [out] * 3)
 
 
 def test_zoom_finds_a_small_object(pair: Path) -> None:
@@ -109,7 +112,9 @@ def test_second_model_must_lie_beside_the_first(name: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"weights": (1.0, -0.1)},
+        {"weights": ((1.0,) * len(tiny_spec().labels), (-0.1,) * len(tiny_spec().labels))},
+        {"weights": ((1.0,), (1.0,))},
+        {"weights": ((1.0,) * len(tiny_spec().labels),)},
         {"zoom_penalty": (-1.0,) * len(tiny_spec().labels)},
         {"zoom_penalty": (0.0,)},
         {"offset": (0.0,)},

@@ -59,14 +59,14 @@ class FamilySpec:
 class SecondModel:
     """A sharper model that judges again the photos that leave the first one in doubt.
 
-    Its logit and the first one's are joined, per label: `weights[0] * first + weights[1] * second +
-    offset[label]`.
+    Its logit and the first one's are joined, per label: `weights[0][label] * first +
+    weights[1][label] * second + offset[label]`.
 
     Attributes:
         file: Name of the model file, which lies beside the first one's.
         sha256: Of that file.
         doubt: Label id to the first model's probability at and above which a photo is judged again.
-        weights: Of the first and the second logit, each 0 or more.
+        weights: Of the first and of the second logit, one per label, in label order; 0 or more.
         offset: One per label, in label order.
         zoom_penalty: One per label, taken from the joint logit of a part of a photo: of many parts
             the highest is high by chance.
@@ -77,7 +77,7 @@ class SecondModel:
     file: str
     sha256: str
     doubt: Mapping[str, float]
-    weights: tuple[float, float]
+    weights: tuple[tuple[float, ...], tuple[float, ...]]
     offset: tuple[float, ...]
     zoom_penalty: tuple[float, ...]
     thresholds: Mapping[str, Thresholds]
@@ -86,10 +86,10 @@ class SecondModel:
     def __post_init__(self) -> None:
         if not self.file or any(sign in self.file for sign in "/\\:\0") or self.file[0] == ".":
             raise ModelError(f"second.file must be the plain name of a file, found {self.file!r}")
-        if len(self.weights) != 2 or min((*self.weights, *self.zoom_penalty)) < 0:
-            raise ModelError(
-                "second.weights must be two numbers; they and second.zoom_penalty not negative"
-            )
+        if len(self.weights) != 2:
+            raise ModelError("second.weights must be two lists, of the first and second model")
+        if min((*self.weights[0], *self.weights[1], *self.zoom_penalty)) < 0:
+            raise ModelError("second.weights and second.zoom_penalty must not be negative")
 
     @classmethod
     def from_raw(cls, raw: Mapping[str, Any]) -> Self:
@@ -98,7 +98,9 @@ class SecondModel:
             file=str(raw["file"]),
             sha256=str(raw["sha256"]),
             doubt={key: float(value) for key, value in raw["doubt"].items()},
-            weights=tuple(float(value) for value in raw["weights"]),  # type: ignore[arg-type]
+            weights=tuple(  # type: ignore[arg-type]
+                tuple(float(value) for value in one) for one in raw["weights"]
+            ),
             offset=tuple(float(value) for value in raw["offset"]),
             zoom_penalty=tuple(float(value) for value in raw["zoom_penalty"]),
             thresholds={key: pair_from(value) for key, value in raw["thresholds"].items()},

@@ -170,7 +170,8 @@ def joint_probability(
     joint: SecondModel, first: npt.ArrayLike, second: npt.ArrayLike, *, penalty: npt.ArrayLike = 0.0
 ) -> npt.NDArray[np.float64]:
     """`(..., L)` probabilities of both models to the joint one, float64."""
-    z = joint.weights[0] * logit(first) + joint.weights[1] * logit(second)
+    ours, sharper = np.asarray(joint.weights, np.float64)
+    z = ours * logit(first) + sharper * logit(second)
     return np.asarray(1 / (1 + np.exp(np.asarray(penalty) - z - np.asarray(joint.offset))))
 
 

@@ -133,8 +133,14 @@ class ModelSpec:
         if self.second is not None:
             if not set(self.second.doubt) <= set(self.labels):
                 raise ModelError("second.doubt names labels that the model has not")
-            for name in ("offset", "zoom_penalty"):
-                if len(getattr(self.second, name)) != len(self.labels):
+            second = self.second
+            for name, values in (
+                ("weights[0]", second.weights[0]),
+                ("weights[1]", second.weights[1]),
+                ("offset", second.offset),
+                ("zoom_penalty", second.zoom_penalty),
+            ):
+                if len(values) != len(self.labels):
                     raise ModelError(f"second.{name} must hold {len(self.labels)} numbers")
             replace(
                 self,

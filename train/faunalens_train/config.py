@@ -179,6 +179,8 @@ class ThresholdConfig:
         doubt_fpr: Share of negatives, per product label, that the first model may ask the second
             about.
         doubt_most: Probability of a product from which on it asks, whatever that share says.
+        product_weights: Of the first and the second model's logit in the joint one of products;
+            fitted on the validation pictures, with those of all other labels, if empty.
     """
 
     alert_fpr: float = 0.001
@@ -188,6 +190,7 @@ class ThresholdConfig:
     hard_share: float = 0.05
     doubt_fpr: float = 0.03
     doubt_most: float = 0.1
+    product_weights: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -204,7 +207,7 @@ class TrainConfig:
     harder: AugmentConfig = AugmentConfig()
     balance: BalanceConfig = BalanceConfig()
     fit: FitConfig = FitConfig()
-    thresholds: ThresholdConfig = ThresholdConfig()
+    thresholds: ThresholdConfig = field(default_factory=ThresholdConfig)
 
     def __post_init__(self) -> None:
         _check(self.fit.autocast in ("auto", "bf16", "off"), "fit.autocast", "auto, bf16 or off")
@@ -233,6 +236,12 @@ class TrainConfig:
             0 < limits.alert_fpr <= limits.review_fpr < 1,
             "thresholds",
             "0 < alert_fpr <= review_fpr < 1",
+        )
+        _check(
+            len(limits.product_weights) in (0, 2)
+            and all(isinstance(one, float) and one >= 0 for one in limits.product_weights),
+            "thresholds.product_weights",
+            "empty or two numbers of 0 or more, such as [0.7, 0.35]",
         )
         _check(0 < limits.hard_share < 1, "thresholds.hard_share", "above 0 to below 1")
         _check(0 < limits.doubt_fpr < 1, "thresholds.doubt_fpr", "above 0 to below 1")

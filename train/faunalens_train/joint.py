@@ -70,15 +70,24 @@ def fit_joint(
         file=file,
         sha256=sha256,
         doubt=doubt,
-        weights=(0.5, 0.5),
+        weights=((0.5,) * len(labels),) * 2,
         offset=(0.0,) * len(labels),
         zoom_penalty=(0.0,) * len(labels),
         thresholds={label: dummy for label in labels},
         families={},
     )
     asked = in_doubt(joint, first, labels)
-    slopes, offset = _fit(logit(first[asked]), logit(second[asked]), wanted[asked])
-    joint = replace(joint, weights=slopes, offset=offset)
+    seen = logit(first[asked]), logit(second[asked]), wanted[asked]
+    slopes, offset = _fit(*seen)
+    if config.product_weights:
+        place = np.array([label in products for label in labels])
+        slopes = np.where(place, np.array(config.product_weights)[:, None], slopes)
+        _, offset = _fit(*seen, slopes)
+    joint = replace(
+        joint,
+        weights=(tuple(slopes[0].tolist()), tuple(slopes[1].tolist())),
+        offset=tuple(offset.tolist()),
+    )
     probability = joint_scores(joint, first, second, labels)
     thresholds, family_specs = choose_thresholds(
         probability, wanted, labels, families, config, weights, products=products
@@ -137,23 +146,35 @@ def zoom_penalty(
 
 
 def _fit(
-    first: Floats, second: Floats, wanted: npt.NDArray[np.float32]
-) -> tuple[tuple[float, float], tuple[float, ...]]:
-    """Least log-loss over two weights of 0 or more and an offset per label."""
-    a, b = torch.from_numpy(first), torch.from_numpy(second)
+    first: Floats, second: Floats, wanted: npt.NDArray[np.float32], slopes: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Least log-loss over two weights of 0 or more that all labels share, and an offset per label.
+
+    Args:
+        first, second: `(N, L)` logits.
+        wanted: `(N, L)`, NaN for unknown.
+        slopes: `(2, L)` weights that are given; then offsets alone are fitted.
+
+    Returns:
+        Weights `(2, L)` and offsets `(L,)`.
+    """
+    both = torch.from_numpy(np.stack([first, second]))
     aim = torch.from_numpy(wanted).double()
-    raw = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    raw = torch.zeros(2, 1, dtype=torch.float64, requires_grad=True)
     offset = torch.zeros(first.shape[1], dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([raw, offset], max_iter=200, line_search_fn="strong_wolfe")
+    free = [offset] if slopes is not None else [raw, offset]
+    optimiser = torch.optim.LBFGS(free, max_iter=200, line_search_fn="strong_wolfe")
+
+    def weights() -> torch.Tensor:
+        given = softplus(raw) if slopes is None else torch.from_numpy(slopes)
+        return given.expand(2, first.shape[1])
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        weights = softplus(raw)
-        loss = masked_bce(weights[0] * a + weights[1] * b + offset, aim).sum()
+        loss = masked_bce((weights()[:, None] * both).sum(0) + offset, aim).sum()
         loss = loss + _PULL * offset.square().sum() / 2
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
-    low, high = (float(weight) for weight in softplus(raw.detach()))
-    return (low, high), tuple(offset.detach().tolist())
+    return weights().detach().numpy(), offset.detach().numpy()

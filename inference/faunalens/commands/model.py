@@ -39,11 +39,7 @@ def model(model_path: Path | None, as_json: bool) -> None:
         "code": spec.commit,
     }
     if spec.second is not None:
-        first, second = spec.second.weights
-        facts["second"] = (
-            f"{spec.second.file}, asked where this one is in doubt; logits joined "
-            f"{first:.2f} to {second:.2f}"
-        )
+        facts["second"] = f"{spec.second.file}, asked where this one is in doubt"
     if spec.taxa:
         facts["hints"] = f"{len(spec.taxa)} listed taxa"
     for key, value in facts.items():

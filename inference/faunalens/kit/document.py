@@ -84,9 +84,9 @@ def _second(model: Model) -> str:
         return ""
     return f"""
 `second` names a sharper file, **{second.file}**, under the same contract. Where the first model's
-probability of a label reaches `doubt`, run it too: joint logit = `weights[0]` * first +
-`weights[1]` * second + `offset[label]`, and judge by the thresholds in `second`. The table below,
-and the golden vectors, are of each file alone.
+probability of a label reaches `doubt`, run it too: joint logit = `weights[0][label]` * first +
+`weights[1][label]` * second + `offset[label]`, and judge by the thresholds in `second`. The table
+below, and the golden vectors, are of each file alone.
 
 The Python package also cuts a picture that is a sheet of several photos at its seams, judges each
 of them too, and takes the highest probability of each label. Sheets are common in adverts, and a
