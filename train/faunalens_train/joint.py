@@ -80,8 +80,8 @@ def fit_joint(
     seen = logit(first[asked]), logit(second[asked]), wanted[asked]
     slopes, offset = _fit(*seen)
     if config.product_weights:
-        place = np.array([label in products for label in labels])
-        slopes = np.where(place, np.array(config.product_weights)[:, None], slopes)
+        chosen = np.array([label in products for label in labels])
+        slopes = np.where(chosen, np.array(config.product_weights)[:, None], slopes)
         _, offset = _fit(*seen, slopes)
     joint = replace(
         joint,
