@@ -113,7 +113,10 @@ def test_second_model_must_lie_beside_the_first(name: str) -> None:
     "change",
     [
         {"weights": ((1.0,) * len(tiny_spec().labels), (-0.1,) * len(tiny_spec().labels))},
-        {"weights": ((1.0,), (1.0,))},
+        {"weights": ((-0.1,) * len(tiny_spec().labels), (1.0,) * len(tiny_spec().labels))},
+        {"weights": ((float("nan"),) * len(tiny_spec().labels), (1.0,) * len(tiny_spec().labels))},
+        {"weights": ((1.0,), (1.0,) * len(tiny_spec().labels))},
+        {"weights": ((1.0,) * len(tiny_spec().labels), (1.0,))},
         {"weights": ((1.0,) * len(tiny_spec().labels),)},
         {"zoom_penalty": (-1.0,) * len(tiny_spec().labels)},
         {"zoom_penalty": (0.0,)},

@@ -70,7 +70,9 @@ def test_products_may_have_weights_of_their_own() -> None:
     assert chance[:, ivory].sum() == pytest.approx(wanted[asked, ivory].sum(), rel=0.1)
 
 
-@pytest.mark.parametrize("weights", [[0.5], [0.5, -0.1], [0.5, "0.5"]])
+@pytest.mark.parametrize(
+    "weights", [[0.5], [0.5, -0.1], [0.5, "0.5"], [0.0, 0.0], [1.0, float("inf")], [True, 1.0]]
+)
 def test_weights_of_products_are_checked(weights: list[float]) -> None:
     raw = {"data": {"manifest": "m", "splits": "s"}, "thresholds": {"product_weights": weights}}
     with pytest.raises(ConfigError, match="product_weights"):

@@ -10,6 +10,7 @@ import torch
 from conftest import noise
 from PIL import Image
 from test_train import row
+from timm.data import ImageNetInfo
 
 from faunalens.labels import load_labels
 from faunalens.model import Model
@@ -102,12 +103,27 @@ def test_what_a_photo_is_shown_on_says_nothing_of_what_it_shows() -> None:
     photos[:2, min(CLASSES["live_snake"])] = 1
     photos[2:, 400] = 1  # something else
     before = prior(photos)
-    photos[1::2, FRAMES[0]] = 1.5
-    after = prior(photos)
-    assert torch.allclose(after, before, atol=1e-4)
-    assert float(after[1, snake]) > 0.5
-    assert float(after[3, snake]) < -0.5
-    assert not set(FRAMES).intersection(*CLASSES.values())
+    for frame in FRAMES:
+        shown = photos.clone()
+        shown[1::2, frame] = 1.5
+        after = prior(shown)
+        assert torch.allclose(after, before, atol=1e-4)
+        assert float(after[1, snake]) > 0.5
+        assert float(after[3, snake]) < -0.5
+    photos[:, 401] = 1.5  # no screen: less is left for the snake
+    assert float(prior(photos)[1, snake]) < float(before[1, snake]) - 1
+
+
+def test_classes_of_screens_are_what_their_numbers_say() -> None:
+    names = [ImageNetInfo().index_to_description(place) for place in FRAMES]
+    known = (
+        "phone", "computer", "iPod", "laptop", "notebook", "monitor", "screen", "television",
+        "entertainment", "theater", "web site", "jacket",
+    )  # fmt: skip
+    assert [name for name in names if not any(word in name for word in known)] == []
+    assert len(set(FRAMES)) == len(FRAMES)
+    taken = {place for places in CLASSES.values() for place in places}
+    assert not taken.intersection(FRAMES)
 
 
 def test_frozen_stages_stay_and_statistics_too() -> None:
@@ -172,8 +188,12 @@ def test_harder_views_come_after_the_others_and_leave_them_as_they_are(tmp_path:
     base = {"data": DATA, "net": {"pretrained": False, "size_px": 32}}
     chances = [f.name for f in dataclasses.fields(AugmentConfig) if f.name.endswith("_p")]
     caches = []
-    for fit in ({"cached_views": 2}, {"cached_views": 2, "harder_views": 3, "epochs": 0}):
-        config = config_from_dict({**base, "fit": fit, "harder": dict.fromkeys(chances, 0.0)})
+    harder = {
+        "fit": {"cached_views": 2, "harder_views": 3, "epochs": 0},
+        "harder": dict.fromkeys(chances, 0.0),
+    }
+    for change in ({"fit": {"cached_views": 2}}, harder):
+        config = config_from_dict({**base, **change})
         torch.manual_seed(0)  # the weights are random here
         cache = open_cache(config, rows, cells, tmp_path, tmp_path / "cache")
         assert cache is not None
@@ -185,8 +205,8 @@ def test_harder_views_come_after_the_others_and_leave_them_as_they_are(tmp_path:
     assert with_harder.mild.tolist() == [True] * 3 + [False] * 3
     assert without.mild.tolist() == [True] * 3
     # Here `harder` leaves all to what it is, so its views are alike; the others are not.
-    harder = with_harder.stored[:, 3:].astype(np.float32)
-    assert np.allclose(harder, harder[:, :1], rtol=0.02, atol=0.02)
+    last = with_harder.stored[:, 3:].astype(np.float32)
+    assert np.allclose(last, last[:, :1], rtol=0.02, atol=0.02)
     assert not np.allclose(without.stored[:, 1], without.stored[:, 2], rtol=0.02, atol=0.02)
 
 
@@ -196,11 +216,12 @@ def test_harder_views_come_after_the_others_and_leave_them_as_they_are(tmp_path:
         {"harder_views": -1},
         {"harder_views": 1, "epochs": 0},
         {"harder_views": 1, "cached_views": 1, "epochs": 1},
+        {"harder_views": 0, "cached_views": 1, "epochs": 0},
     ],
 )
 def test_harder_views_are_for_cached_probes(fit: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="harder_views"):
-        config_from_dict({"data": DATA, "fit": fit})
+        config_from_dict({"data": DATA, "fit": fit, "harder": {"screen_p": 0.5}})
 
 
 @pytest.mark.parametrize(

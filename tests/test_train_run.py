@@ -16,6 +16,7 @@ from faunalens.model import Model
 from faunalens.pipeline import Classifier
 from faunalens_data.cli import main as data_main
 from faunalens_train.cli import main
+from faunalens_train.probe import fit_heads
 
 LABELS = load_labels().ids
 KINDS = ("goods", "scene", "animal", "like_ivory")
@@ -183,6 +184,29 @@ def test_cross_validation_pools_folds(work: Path) -> None:
     pooled = json.loads((out / "metrics.json").read_text())
     assert pooled["test"]["ivory"]["pictures"] == 12
     assert len(pooled["folds"]) == 5
+
+
+def test_harder_views_of_each_picture_are_kept_from_surfaces(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = work / "harder.toml"
+    text = (work / "config.toml").read_text()
+    views = "epochs = 0\ncached_views = 2\nharder_views = 1"
+    config.write_text(text.replace("epochs = 3", views))
+    seen = {}
+
+    def spy(net: object, features: np.ndarray, *rest: object, mild: np.ndarray) -> None:
+        seen["features"], seen["mild"] = features, mild
+        fit_heads(net, features, *rest, mild=mild)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("faunalens_train.fit.fit_heads", spy)
+    result = run("fit", config, "--out", work / "harder", "--held-out", "group_fold:2")
+    assert result.exit_code == 0, result.output
+    # Of each picture the plain view and two, then a harder one.
+    assert len(seen["features"]) == len(seen["mild"])
+    assert seen["mild"].reshape(-1, 4).tolist() == [[True, True, True, False]] * (
+        len(seen["mild"]) // 4
+    )
 
 
 def test_a_fold_without_fine_tuning_is_judged_by_its_probes(work: Path) -> None:

@@ -14,7 +14,7 @@ from faunalens_train.calibrate import Calibration
 from faunalens_train.config import ConfigError, FitConfig, NetConfig
 from faunalens_train.export import ExportNet
 from faunalens_train.net import FaunaNet, product_places
-from faunalens_train.probe import fit_heads
+from faunalens_train.probe import fit_heads, mean_decays
 from faunalens_train.surface import Surface, next_layer_basis
 
 LABELS = load_labels().ids
@@ -153,7 +153,7 @@ def test_both_heads_start_from_probes_of_their_own() -> None:
     ivory, snake = LABELS.index("ivory"), LABELS.index("live_snake")
     wanted[:, ivory] = features[:, 3] > 0
     wanted[:, snake] = features[:, -5] > 0
-    config = FitConfig(probe_decay=0.01, alone_decay=0.01, surface_decay=0.01)
+    config = FitConfig(probe_decay=0.01, surface_decay=0.01)
     fit_heads(net, features, wanted, np.full(300, 1 / 300), config)
     with torch.no_grad():
         logits = net.heads(torch.from_numpy(features)).numpy()
@@ -161,6 +161,23 @@ def test_both_heads_start_from_probes_of_their_own() -> None:
         assert ((logits[:, place] > 0) == (wanted[:, place] > 0)).mean() > 0.95
     assert int(net.surface_head.weight[0].abs().argmax()) == 3
     assert float(net.surface.scale[3]) == pytest.approx(50, rel=0.2)  # type: ignore[union-attr]
+
+
+def test_live_animals_that_imagenet_does_not_know_have_a_penalty_of_their_own() -> None:
+    config = FitConfig(probe_decay=0.5, alone_decay=0.1)
+    decays = dict(zip(LABELS, mean_decays(range(len(LABELS)), config), strict=True))
+    assert {label for label, decay in decays.items() if decay == 0.1} == {"pangolin", "rhino"}
+    assert set(mean_decays(range(len(LABELS)), FitConfig(probe_decay=0.5))) == {0.5}
+    net = FaunaNet(SMALL, len(LABELS)).eval()
+    features = np.random.default_rng(0).normal(size=(300, net.features)).astype(np.float32)
+    wanted = np.zeros((300, len(LABELS)), np.float32)
+    rhino, snake = LABELS.index("rhino"), LABELS.index("live_snake")
+    wanted[:, rhino] = wanted[:, snake] = features[:, -5] > 0
+    fit_heads(net, features, wanted, np.full(300, 1 / 300), config)
+    weight = [
+        float(net.head.weight[net.others.index(place)].detach().norm()) for place in (rhino, snake)
+    ]
+    assert weight[0] > 1.5 * weight[1]
 
 
 def test_surfaces_are_learnt_from_mild_views_alone() -> None:

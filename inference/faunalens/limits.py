@@ -1,5 +1,6 @@
 """Where verdicts begin, for one model alone and for two together: a part of a model's metadata."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -88,8 +89,11 @@ class SecondModel:
             raise ModelError(f"second.file must be the plain name of a file, found {self.file!r}")
         if len(self.weights) != 2:
             raise ModelError("second.weights must be two lists, of the first and second model")
-        if min((*self.weights[0], *self.weights[1], *self.zoom_penalty)) < 0:
-            raise ModelError("second.weights and second.zoom_penalty must not be negative")
+        for value in (*self.weights[0], *self.weights[1], *self.zoom_penalty):
+            if not 0 <= value < math.inf:  # nor NaN, which JSON may hold
+                raise ModelError(
+                    "second.weights and second.zoom_penalty must be 0 or more, and finite"
+                )
 
     @classmethod
     def from_raw(cls, raw: Mapping[str, Any]) -> Self:

@@ -22,7 +22,7 @@ from faunalens_data.row import Row
 from faunalens_train.dataset import PhotoDataset, draw_weights, load_parts, targets
 from faunalens_train.metrics import label_metrics
 from faunalens_train.net import FaunaNet
-from faunalens_train.probe import fit_probe, pooled_features
+from faunalens_train.probe import fit_probe, mean_decays, pooled_features
 from faunalens_train.recipe import load_config
 from faunalens_train.scored import ranks
 
@@ -52,7 +52,7 @@ def main() -> None:
             of(parts.train),
             targets(parts.train, labels, config.data.unknown),
             draw_weights(parts.train, config.balance),
-            config.fit.probe_decay,
+            mean_decays(range(len(labels)), config.fit),
         )
         return parts.test, of(parts.test) @ weight.numpy().T + bias.numpy()
 

@@ -39,7 +39,7 @@ from faunalens_train.dataset import draw_weights, load_parts, targets
 from faunalens_train.edits import collage
 from faunalens_train.metrics import label_metrics
 from faunalens_train.net import FaunaNet
-from faunalens_train.probe import fit_probe
+from faunalens_train.probe import fit_probe, mean_decays
 from faunalens_train.recipe import load_config
 
 POINTS = (
@@ -110,7 +110,10 @@ def measure(config: TrainConfig, train_pictures: int) -> list[dict[str, Any]]:
     for point in POINTS:
         stacked = np.stack(features[point])
         weight, bias = fit_probe(
-            stacked[: len(train)], wanted["train"], share, config.fit.probe_decay
+            stacked[: len(train)],
+            wanted["train"],
+            share,
+            mean_decays(range(len(labels)), config.fit),
         )
         of_photos, of_sheets = (
             label_metrics(

@@ -42,7 +42,7 @@ class ViewCache:
         initial: `(N, 1 + V, F)` float16, the same views as pooled features of the network before
             any training, which every fold's linear probe starts from.
         rows: The N rows, in its order.
-        harder: How many of the views.
+        harder: How many of the last views are under harder edits.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class ViewCache:
     ) -> None:
         self.stored = stored
         self.initial = initial
+        # `(1 + V,)` whether a view is the plain photo or under the usual edits.
         self.mild = np.arange(stored.shape[1]) < stored.shape[1] - harder
         self.index = {row.sha256: i for i, row in enumerate(rows)}
 

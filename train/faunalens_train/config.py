@@ -1,6 +1,7 @@
 """What a training run is told, every value checked; recipe.py reads it from a file."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,8 +140,8 @@ class FitConfig:
         threads: Threads of torch; 0 leaves it to torch.
         probe_decay, surface_decay: L2 penalties of the linear probes that start the heads (LP-FT,
             Kumar et al. 2022, arXiv:2202.10054), on means and on second moments.
-        alone_decay: The same on means for labels that ImageNet has no class of (see prior.py),
-            whose logit is the head's alone.
+        alone_decay: The same on means for live animals that ImageNet has no class of (pangolins and
+            rhinos, see prior.py); 0 means `probe_decay`.
         autocast: `bf16`, `off`, or `auto` (bf16 on a GPU that has it; on a CPU for the frozen
             stages only, since PyTorch's bf16 backward of depthwise convolutions is slower than
             fp32 on CPUs without AMX).
@@ -157,7 +158,7 @@ class FitConfig:
     wise: float = 0.6
     smoothing: float = 0.0
     probe_decay: float = 1e-3
-    alone_decay: float = 1e-3
+    alone_decay: float = 0.0
     surface_decay: float = 0.1
     autocast: str = "auto"
     cached_views: int = 0
@@ -180,7 +181,8 @@ class ThresholdConfig:
             about.
         doubt_most: Probability of a product from which on it asks, whatever that share says.
         product_weights: Of the first and the second model's logit in the joint one of products;
-            fitted on the validation pictures, with those of all other labels, if empty.
+            fitted on the validation pictures, with those of all other labels, if empty. As all of
+            this, of the first model's recipe.
     """
 
     alert_fpr: float = 0.001
@@ -195,7 +197,11 @@ class ThresholdConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A whole run. `name` and `version` become the model's."""
+    """A whole run. `name` and `version` become the model's.
+
+    Attributes:
+        harder: Of `fit.harder_views`; it does not build on `augment`.
+    """
 
     data: DataConfig
     name: str = "faunalens"
@@ -207,7 +213,7 @@ class TrainConfig:
     harder: AugmentConfig = AugmentConfig()
     balance: BalanceConfig = BalanceConfig()
     fit: FitConfig = FitConfig()
-    thresholds: ThresholdConfig = field(default_factory=ThresholdConfig)
+    thresholds: ThresholdConfig = field(default_factory=ThresholdConfig)  # holds a list
 
     def __post_init__(self) -> None:
         _check(self.fit.autocast in ("auto", "bf16", "off"), "fit.autocast", "auto, bf16 or off")
@@ -217,6 +223,8 @@ class TrainConfig:
         _check(0 <= self.fit.ema < 1, "fit.ema", "0 to below 1")
         _check(self.fit.cached_views >= 0, "fit.cached_views", "0 or more")
         _check(self.fit.harder_views >= 0, "fit.harder_views", "0 or more")
+        if self.harder != AugmentConfig():
+            _check(self.fit.harder_views > 0, "fit.harder_views", "1 or more beside [harder]")
         if self.fit.harder_views:
             # Fine-tuning would draw them for all labels alike.
             _check(
@@ -238,10 +246,15 @@ class TrainConfig:
             "0 < alert_fpr <= review_fpr < 1",
         )
         _check(
-            len(limits.product_weights) in (0, 2)
-            and all(isinstance(one, float) and one >= 0 for one in limits.product_weights),
+            limits.product_weights == []
+            or (
+                len(limits.product_weights) == 2
+                and all(type(one) in (int, float) for one in limits.product_weights)
+                and 0 <= min(limits.product_weights) <= max(limits.product_weights) < math.inf
+                and max(limits.product_weights) > 0
+            ),
             "thresholds.product_weights",
-            "empty or two numbers of 0 or more, such as [0.7, 0.35]",
+            "empty or two numbers of 0 or more and not both 0, such as [0.7, 0.35]",
         )
         _check(0 < limits.hard_share < 1, "thresholds.hard_share", "above 0 to below 1")
         _check(0 < limits.doubt_fpr < 1, "thresholds.doubt_fpr", "above 0 to below 1")

@@ -1,6 +1,6 @@
 """Two models to one answer: who is in doubt, how the logits add up, where verdicts begin.
 
-All from the validation pictures, which trained neither.
+All from the validation pictures, which trained neither, but for what the recipe gives.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -148,7 +148,7 @@ def zoom_penalty(
 def _fit(
     first: Floats, second: Floats, wanted: npt.NDArray[np.float32], slopes: Floats | None = None
 ) -> tuple[Floats, Floats]:
-    """Least log-loss over two weights of 0 or more that all labels share, and an offset per label.
+    """Least log-loss over an offset per label, and two weights of 0 or more that all labels share.
 
     Args:
         first, second: `(N, L)` logits.
@@ -177,4 +177,4 @@ def _fit(
         return loss
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
-    return weights().detach().numpy(), offset.detach().numpy()
+    return weights().detach().numpy().copy(), offset.detach().numpy()

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from faunalens.labels import load_labels
 from faunalens_train.config import FitConfig
-from faunalens_train.net import FaunaNet
+from faunalens_train.net import FaunaNet, product_places
 from faunalens_train.prior import CLASSES
 
 
@@ -69,11 +69,7 @@ def fit_heads(
         mild: `(N,)`, the rows that the head on second moments learns from; all if None.
     """
     cut = net.features - sum(net.widths)
-    labels = load_labels().ids
-    decays = [
-        config.probe_decay if labels[place] in CLASSES else config.alone_decay
-        for place in net.others
-    ]
+    decays = mean_decays(net.others, config)
     weight, bias = fit_probe(features[:, cut:], wanted[:, net.others], weights, decays)
     with torch.no_grad():
         net.head.weight.copy_(weight)
@@ -88,6 +84,17 @@ def fit_heads(
         net.surface.scale.copy_(torch.from_numpy(moments.std(0)).clamp_min(1e-6))
         net.surface_head.weight.copy_(weight.to(net.surface.scale.device) * net.surface.scale)
         net.surface_head.bias.copy_(bias)
+
+
+def mean_decays(places: Sequence[int], config: FitConfig) -> list[float]:
+    """The penalty of each label at these places (in model order) for a probe on means."""
+    labels, products = load_labels().ids, product_places()
+    return [
+        config.alone_decay
+        if config.alone_decay and place not in products and labels[place] not in CLASSES
+        else config.probe_decay
+        for place in places
+    ]
 
 
 def fit_probe(

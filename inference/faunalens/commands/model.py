@@ -39,7 +39,11 @@ def model(model_path: Path | None, as_json: bool) -> None:
         "code": spec.commit,
     }
     if spec.second is not None:
-        facts["second"] = f"{spec.second.file}, asked where this one is in doubt"
+        joined = dict.fromkeys(zip(*spec.second.weights, strict=True))
+        facts["second"] = (
+            f"{spec.second.file}, asked where this one is in doubt; logits joined by label "
+            + " or ".join(f"{first:.2f} to {second:.2f}" for first, second in joined)
+        )
     if spec.taxa:
         facts["hints"] = f"{len(spec.taxa)} listed taxa"
     for key, value in facts.items():
