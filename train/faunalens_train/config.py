@@ -181,8 +181,8 @@ class ThresholdConfig:
             about.
         doubt_most: Probability of a product from which on it asks, whatever that share says.
         product_weights: Of the first and the second model's logit in the joint one of products;
-            fitted on the validation pictures, with those of all other labels, if empty. As all of
-            this, of the first model's recipe.
+            fitted on the validation pictures, with those of all other labels, if empty. Of a pair,
+            the first model's recipe says.
     """
 
     alert_fpr: float = 0.001
