@@ -19,6 +19,7 @@ from faunalens_train.calibrate import (
     fit_calibration,
     tail_threshold,
     threshold_at,
+    view_weights,
 )
 from faunalens_train.config import AugmentConfig, BalanceConfig, ConfigError, ThresholdConfig
 from faunalens_train.dataset import draw_weights, targets
@@ -194,6 +195,27 @@ def test_calibration_recovers_a_known_one() -> None:
     assert found.slope == pytest.approx((0.5, 0.8), abs=0.05)
     assert found.offset == pytest.approx((-1.0, 0.7), abs=0.15)
     assert expected_calibration_error(found.probability(logits)[:, 0], wanted[:, 0]) < 0.03
+
+
+def test_calibration_counts_changed_views_of_a_picture_as_much_as_the_picture() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (500, 2))
+    wanted = (logits + rng.normal(0, 1, logits.shape) > 1).astype(np.float32)
+    changed = logits - 2 * wanted  # a change costs what it shows, and nothing else
+    plain = fit_calibration(logits, wanted)
+    both = [
+        fit_calibration(
+            np.concatenate([logits, *[changed] * views]),
+            np.tile(wanted, (1 + views, 1)),
+            view_weights(len(logits), views),
+        )
+        for views in (0, 1, 3)
+    ]
+    assert both[0] == plain
+    assert both[2].slope == pytest.approx(both[1].slope, rel=1e-3)
+    assert both[2].offset == pytest.approx(both[1].offset, rel=1e-3)
+    lowered = changed[wanted[:, 0] == 1]
+    assert both[1].probability(lowered)[:, 0].mean() > plain.probability(lowered)[:, 0].mean() + 0.05
 
 
 def test_thresholds_have_floors_and_order() -> None:

@@ -70,6 +70,22 @@ def test_products_may_have_weights_of_their_own() -> None:
     assert chance[:, ivory].sum() == pytest.approx(wanted[asked, ivory].sum(), rel=0.1)
 
 
+def test_changed_views_count_for_how_logits_add_up_but_set_no_threshold() -> None:
+    """In changed views the second model says nothing of snakes and ivory any more."""
+    first, second, wanted = two_models()
+    blind = np.full_like(second, second.mean())
+    views = [(first, blind)] * 2
+    plain, joint = (
+        fit_joint(first, second, wanted, LABELS, FAMILIES, CONFIG, products=["ivory"], changed=some)
+        for some in ((), views)
+    )
+    trust = [one.weights[0][0] / one.weights[1][0] for one in (plain, joint)]
+    assert trust[1] > 1.2 * trust[0]  # the first counts more
+    nothing = (wanted == 0).all(1)
+    scores = joint_scores(joint, first, second, LABELS)  # of the pictures as they are
+    assert (scores[nothing, 0] >= joint.thresholds["ivory"].review.probability).mean() <= 0.01
+
+
 @pytest.mark.parametrize(
     "weights", [[0.5], [0.5, -0.1], [0.5, "0.5"], [0.0, 0.0], [1.0, float("inf")], [True, 1.0]]
 )

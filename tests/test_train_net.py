@@ -15,9 +15,10 @@ from timm.data import ImageNetInfo
 from faunalens.labels import load_labels
 from faunalens.model import Model
 from faunalens_train.backbone import imagenet_classifier
-from faunalens_train.cache import open_cache
+from faunalens_train.cache import open_cache, open_edited
 from faunalens_train.calibrate import Calibration
 from faunalens_train.config import AugmentConfig, ConfigError, NetConfig
+from faunalens_train.dataset import Parts
 from faunalens_train.evaluate import family_members
 from faunalens_train.export import ExportError, ExportNet, Parity, check_gate
 from faunalens_train.net import FaunaNet
@@ -172,8 +173,8 @@ def test_cached_views_do_not_depend_on_workers(tmp_path: Path) -> None:
     assert stored[0].shape == (5, 4, 80, 2, 2)
     assert np.array_equal(stored[0], stored[1])
     assert not np.array_equal(stored[0][:, 1], stored[0][:, 2])
-    plain, index = caches[0].plain(rows[3:])[1]
-    assert index == 1
+    plain, index, mild = caches[0].plain(rows[3:])[1]
+    assert (index, mild) == (1, True)
     assert np.array_equal(plain.numpy(), stored[0][4, 0])
     with pytest.raises(ConfigError, match="frozen_stages"):
         nothing = dataclasses.replace(base, net=dataclasses.replace(base.net, frozen_stages=0))
@@ -215,13 +216,73 @@ def test_harder_views_come_after_the_others_and_leave_them_as_they_are(tmp_path:
     [
         {"harder_views": -1},
         {"harder_views": 1, "epochs": 0},
-        {"harder_views": 1, "cached_views": 1, "epochs": 1},
         {"harder_views": 0, "cached_views": 1, "epochs": 0},
     ],
 )
-def test_harder_views_are_for_cached_probes(fit: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match="harder_views"):
-        config_from_dict({"data": DATA, "fit": fit, "harder": {"screen_p": 0.5}})
+@pytest.mark.parametrize("section", ["harder", "edited"])
+def test_further_views_need_cached_ones(fit: dict[str, int], section: str) -> None:
+    of_section = {key.replace("harder", section): value for key, value in fit.items()}
+    with pytest.raises(ConfigError, match=f"{section}_views"):
+        config_from_dict({"data": DATA, "fit": of_section, section: {"screen_p": 0.5}})
+
+
+@pytest.mark.parametrize(
+    ("fit", "prior"),
+    [
+        ({"cached_views": 1, "distil": -1.0}, 0.5),
+        ({"cached_views": 1, "distil": float("nan")}, 0.5),
+        ({"distil": 1.0}, 0.5),
+        ({"cached_views": 1, "distil": 1.0}, 0.0),
+    ],
+)
+def test_distillation_needs_plain_views_and_classes(fit: dict[str, float], prior: float) -> None:
+    with pytest.raises(ConfigError, match="distil"):
+        config_from_dict({"data": DATA, "fit": fit, "net": {"prior": prior}})
+
+
+def test_changed_views_of_validation_pictures_are_the_same_for_two_networks(
+    tmp_path: Path,
+) -> None:
+    rows = [row(i, (), "goods") for i in range(4)]
+    for one in rows:
+        Image.fromarray(noise(50, 40, int(one.sha256, 16))).save(tmp_path / one.file)
+    cells = {one.sha256: ("val" if i % 2 else "train", 0, 0) for i, one in enumerate(rows)}
+    parts = Parts([], [], [], rows, cells, tmp_path, "x")
+    stored = []
+    for augment in ({"blur_p": 1.0}, {"turn_p": 1.0}):
+        config = config_from_dict(
+            {
+                "data": DATA,
+                "net": {"pretrained": False, "size_px": 32},
+                "augment": augment,
+                "edited": {"screen_p": 0.5},
+                "fit": {"cached_views": 1, "edited_views": 2},
+            }
+        )
+        torch.manual_seed(0)  # the weights are random here
+        cache = open_edited(config, parts, tmp_path / str(len(stored)))
+        assert cache is not None
+        assert list(cache.index) == [rows[1].sha256, rows[3].sha256]
+        stored.append(cache.stored)
+    assert stored[0].shape[:2] == (2, 2)
+    assert np.array_equal(*stored)
+    assert not np.array_equal(stored[0][:, 0], stored[0][:, 1])
+    without = dataclasses.replace(config, fit=dataclasses.replace(config.fit, edited_views=0))
+    assert open_edited(without, parts, tmp_path) is None
+
+
+def test_departure_is_from_what_classes_say_and_not_of_screens() -> None:
+    weight = torch.eye(1000) * 3
+    prior = ImageNetPrior(weight, torch.zeros(1000), LABELS, 0.5)
+    snake, lizard, screen = (torch.nn.functional.one_hot(torch.tensor([i]), 1000).float()
+                             for i in (60, 40, FRAMES[0]))  # fmt: skip
+    assert prior.departure(snake, snake) == pytest.approx(0, abs=1e-6)
+    assert prior.departure(lizard, snake) > 0.01
+    assert prior.departure(snake + 9 * screen, snake) == pytest.approx(0, abs=1e-5)
+    seen = lizard.clone().requires_grad_()
+    prior.departure(seen, snake).backward()  # type: ignore[no-untyped-call]
+    assert seen.grad is not None
+    assert seen.grad[0, 60] < 0 < seen.grad[0, 40]  # more of the snake, less of the lizard
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from conftest import noise
 from PIL import Image
@@ -16,7 +17,11 @@ from faunalens.model import Model
 from faunalens.pipeline import Classifier
 from faunalens_data.cli import main as data_main
 from faunalens_train.cli import main
+from faunalens_train.net import FaunaNet
+from faunalens_train.pair import load_pair
 from faunalens_train.probe import fit_heads
+from faunalens_train.recipe import config_from_dict
+from faunalens_train.tune import fine_tune
 
 LABELS = load_labels().ids
 KINDS = ("goods", "scene", "animal", "like_ivory")
@@ -186,12 +191,13 @@ def test_cross_validation_pools_folds(work: Path) -> None:
     assert len(pooled["folds"]) == 5
 
 
-def test_harder_views_of_each_picture_are_kept_from_surfaces(
+def test_harder_views_teach_no_surface_and_changed_ones_calibrate(
     work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = work / "harder.toml"
     text = (work / "config.toml").read_text()
-    views = "epochs = 0\ncached_views = 2\nharder_views = 1"
+    views = "epochs = 1\ncached_views = 2\nharder_views = 1\nedited_views = 2\ndistil = 1.0"
+    text = text.replace("surface = 4", "surface = 4\nprior = 0.5")
     config.write_text(text.replace("epochs = 3", views))
     seen = {}
 
@@ -207,6 +213,50 @@ def test_harder_views_of_each_picture_are_kept_from_surfaces(
     assert seen["mild"].reshape(-1, 4).tolist() == [[True, True, True, False]] * (
         len(seen["mild"]) // 4
     )
+    out = work / "harder"
+    spec = json.loads((out / "metrics.json").read_text())["spec"]
+    assert spec["calibration"]["changed_views"] == 2
+    plain, *changed = (
+        faunalens_train.run.load_logits(out / name)
+        for name in ("val.npz", "val_edited_0.npz", "val_edited_1.npz")
+    )
+    for one in changed:
+        assert one.keys() == plain.keys()
+        assert not np.allclose(np.stack(list(one.values())), np.stack(list(plain.values())))
+    # Two models are joined on the same changed views, or not at all.
+    other = work / "harder-other"
+    shutil.copytree(out, other)
+    raw = json.loads((other / "config.json").read_text())
+    raw["edited"]["blur_p"] = 0.01
+    (other / "config.json").write_text(json.dumps(raw))
+    assert load_pair(out, out).joint.weights
+    with pytest.raises(faunalens_train.run.RunError, match="edited"):
+        load_pair(out, other)
+
+
+def test_fine_tuning_learns_no_surface_from_harder_views(tmp_path: Path) -> None:
+    config = config_from_dict(
+        {
+            "data": {"manifest": "m", "splits": "s"},
+            "net": {"pretrained": False, "size_px": 32, "surface": 4, "prior": 0.5},
+            "fit": {"cached_views": 1, "epochs": 1, "batch": 4, "ema": 0.0, "distil": 1.0,
+                    "weight_decay": 0.0},
+        }
+    )  # fmt: skip
+    wanted = np.ones((8, len(LABELS)), np.float32)
+    after = []
+    for mild in (True, False):
+        torch.manual_seed(0)
+        net = FaunaNet(config.net, len(LABELS))
+        assert net.surface_head is not None
+        photos = [(torch.from_numpy(noise(32, 32, seed=i)), i, mild) for i in range(8)]
+        plain = np.zeros((8, net.widths[-1]), np.float32)
+        before = [one.detach().clone() for one in (net.surface_head.weight, net.head.weight)]
+        fine_tune(config, net, photos, wanted, np.full(8, 1 / 8), None, tmp_path,  # type: ignore[arg-type]
+                  lambda *_: None, plain)  # fmt: skip
+        now = (net.surface_head.weight, net.head.weight)
+        after.append([torch.equal(*two) for two in zip(before, now, strict=True)])
+    assert after == [[False, False], [True, False]]
 
 
 def test_a_fold_without_fine_tuning_is_judged_by_its_probes(work: Path) -> None:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,69 +25,13 @@ from faunalens.preprocess import preprocess
 from faunalens.spec import ResizeRule
 from faunalens_data.manifest import fingerprint
 from faunalens_data.row import Row
-from faunalens_train.config import ConfigError, TrainConfig
-from faunalens_train.dataset import Cell, TrainingViews
+from faunalens_train.cached import TrainingCache, ViewCache
+from faunalens_train.config import AugmentConfig, ConfigError, TrainConfig
+from faunalens_train.dataset import Cell, Parts, TrainingViews
 from faunalens_train.net import FaunaNet
 
 _BATCH = 8  # pictures, each with all its views
-
-
-class ViewCache:
-    """Float16 outputs `(N, 1 + V, C, h, w)` of the frozen stages, on disk, mapped into memory.
-
-    View 0 is the plain photo, views 1 to V are augmented, the last `harder` of them under harder
-    edits.
-
-    Args:
-        stored: The array.
-        initial: `(N, 1 + V, F)` float16, the same views as pooled features of the network before
-            any training, which every fold's linear probe starts from.
-        rows: The N rows, in its order.
-        harder: How many of the last views are under harder edits.
-    """
-
-    def __init__(
-        self,
-        stored: npt.NDArray[np.float16],
-        initial: npt.NDArray[np.float16],
-        rows: Sequence[Row],
-        harder: int = 0,
-    ) -> None:
-        self.stored = stored
-        self.initial = initial
-        # `(1 + V,)` whether a view is the plain photo or under the usual edits.
-        self.mild = np.arange(stored.shape[1]) < stored.shape[1] - harder
-        self.index = {row.sha256: i for i, row in enumerate(rows)}
-
-    def initial_features(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
-        """`(N * (1 + V), F)` float32: each row's views one after the other."""
-        places = [self.index[row.sha256] for row in rows]
-        return self.initial[places].astype(np.float32).reshape(-1, self.initial.shape[2])
-
-    def plain(self, rows: Sequence[Row]) -> "CachedViews":
-        """Each row as the product would see it."""
-        return CachedViews(self, rows, augmented=False)
-
-    def augmented(self, rows: Sequence[Row]) -> "CachedViews":
-        """Each row in one of its augmented views, drawn by torch's generator."""
-        return CachedViews(self, rows, augmented=True)
-
-
-class CachedViews(Dataset[tuple[Tensor, int]]):
-    """Rows as `(C, h, w)` float32 outputs of the frozen stages, with their position."""
-
-    def __init__(self, cache: ViewCache, rows: Sequence[Row], *, augmented: bool) -> None:
-        self.cache = cache
-        self.places = [cache.index[row.sha256] for row in rows]
-        self.augmented = augmented
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        views = self.cache.stored[self.places[index]]
-        view = int(torch.randint(1, len(views), ())) if self.augmented else 0
-        return torch.from_numpy(views[view].astype(np.float32)), index
+_EDITED_PX = 448  # of a changed view, before each model scales it to its own input
 
 
 def open_cache(
@@ -95,7 +40,7 @@ def open_cache(
     cells: Mapping[str, Cell],
     images: Path,
     folder: Path,
-) -> ViewCache | None:
+) -> TrainingCache | None:
     """The cache for a configuration, made if it is not in `folder` yet; None if not asked for.
 
     Raises:
@@ -106,23 +51,48 @@ def open_cache(
     if not config.net.frozen_stages:
         raise ConfigError("fit.cached_views needs net.frozen_stages above 0")
     what = config.to_dict()
-    frozen = {name: what["net"][name] for name in ("backbone", "size_px", "frozen_stages")}
-    places = [cells[row.sha256] for row in rows]
-    facts = [fingerprint(rows), places, frozen, what["augment"], config.seed]
-    facts += [config.fit.cached_views]
+    facts: list[Any] = [what["augment"], config.seed, config.fit.cached_views]
     if config.fit.harder_views:
         facts += [what["harder"], config.fit.harder_views]
-    key = json.dumps(facts, sort_keys=True)
-    path = folder / f"views-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
-    if not path.exists():
-        _fill(config, rows, cells, images, path)
-    stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    views = _Views(config, rows, cells, images)
+    views.add(config.augment, config.fit.cached_views)
+    views.add(config.harder, config.fit.harder_views)
+    path, stored = _stored(config, views, facts, folder)
     kind = f"{config.net.levels}" + (f"-surface{config.net.surface}" if config.net.surface else "")
     pooled = path.with_name(f"{path.stem}-pooled{kind}.npy")
     if not pooled.exists():
         _pool(config, stored, pooled)
     initial = np.load(pooled, mmap_mode="r", allow_pickle=False)
-    return ViewCache(stored, initial, rows, config.fit.harder_views)
+    return TrainingCache(stored, initial, rows, config.fit.harder_views)
+
+
+def open_edited(config: TrainConfig, parts: Parts, folder: Path) -> ViewCache | None:
+    """Changed views of all pictures of the validation part, made if they are not in `folder` yet.
+
+    The views are the same for every network with the same `[edited]` and seed, so that two models
+    can be joined on them; None if not asked for.
+    """
+    count = config.fit.edited_views
+    if not count:
+        return None
+    rows = [row for row in parts.every if parts.cells[row.sha256][0] == "val"]
+    views = _Views(config, rows, parts.cells, parts.images, plain=False)
+    views.add(config.edited, count, size_px=_EDITED_PX)
+    facts = ["edited", config.to_dict()["edited"], config.seed, count]
+    return ViewCache(_stored(config, views, facts, folder)[1], rows)
+
+
+def _stored(
+    config: TrainConfig, views: "_Views", facts: Sequence[Any], folder: Path
+) -> tuple[Path, npt.NDArray[np.float16]]:
+    what = config.to_dict()
+    frozen = {name: what["net"][name] for name in ("backbone", "size_px", "frozen_stages")}
+    places = [views.cells[row.sha256] for row in views.rows]
+    key = json.dumps([fingerprint(views.rows), places, frozen, *facts], sort_keys=True)
+    path = folder / f"views-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    if not path.exists():
+        _fill(config, views, path)
+    return path, np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def _untrained(config: TrainConfig) -> FaunaNet:
@@ -130,23 +100,20 @@ def _untrained(config: TrainConfig) -> FaunaNet:
     return net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload,no-any-return]
 
 
-def _fill(
-    config: TrainConfig, rows: Sequence[Row], cells: Mapping[str, Cell], images: Path, path: Path
-) -> None:
+def _fill(config: TrainConfig, views: "_Views", path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     net = _untrained(config)
     net.amp_frozen = config.fit.autocast != "off"
-    every = _AllViews(config, rows, cells, images)
-    loader = DataLoader(every, _BATCH, num_workers=config.fit.workers)
+    loader = DataLoader(views, _BATCH, num_workers=config.fit.workers)
     part = path.with_suffix(".part")
     stored = None
     done = 0
     with torch.inference_mode():
         for photos in tqdm(loader, desc="frozen stages", unit="batch", disable=None):
-            count = len(photos)  # (B, 1 + V, S, S, 3)
+            count = len(photos)  # (B, V, S, S, 3)
             out = net.frozen(photos.flatten(0, 1)).half().numpy()
             if stored is None:
-                shape = (len(rows), photos.shape[1], *out.shape[1:])
+                shape = (len(views), photos.shape[1], *out.shape[1:])
                 stored = np.lib.format.open_memmap(part, "w+", np.float16, shape)
             stored[done : done + count] = out.reshape(count, -1, *out.shape[1:])
             done += count
@@ -177,19 +144,38 @@ def _pool(config: TrainConfig, stored: npt.NDArray[np.float16], path: Path) -> N
     os.replace(part, path)
 
 
-class _AllViews(Dataset[Tensor]):
-    """Rows as `(1 + V, S, S, 3)` uint8 RGB: the plain photo, then V augmented views."""
+class _Views(Dataset[Tensor]):
+    """Rows as `(V, S, S, 3)` uint8 RGB: the plain photo, if asked for, then what was added.
+
+    Args:
+        config: The network's input size, and the seed.
+        rows: The rows.
+        cells, images: See `Parts`.
+        plain: Whether the first view is the photo itself.
+    """
 
     def __init__(
-        self, config: TrainConfig, rows: Sequence[Row], cells: Mapping[str, Cell], images: Path
+        self,
+        config: TrainConfig,
+        rows: Sequence[Row],
+        cells: Mapping[str, Cell],
+        images: Path,
+        *,
+        plain: bool = True,
     ) -> None:
         self.config = config
         self.rows = rows
-        mild = TrainingViews(config, rows, cells, images)
-        harder = TrainingViews(replace(config, augment=config.harder), rows, cells, images)
-        self.views = [mild] * config.fit.cached_views + [harder] * config.fit.harder_views
+        self.cells = cells
         self.images = images
+        self.plain = plain
+        self.views: list[TrainingViews] = []
         self.rule = ResizeRule(config.net.size_px)
+
+    def add(self, edits: AugmentConfig, count: int, size_px: int = 0) -> None:
+        """Further views, of `size_px` (the network's if 0) before they are what it sees."""
+        net = replace(self.config.net, size_px=size_px or self.config.net.size_px)
+        config = replace(self.config, augment=edits, net=net)
+        self.views += [TrainingViews(config, self.rows, self.cells, self.images)] * count
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -201,4 +187,5 @@ class _AllViews(Dataset[Tensor]):
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(self.config.seed * 1_000_003 + index)
             views = [view(pixels, row) for view in self.views]
-        return torch.from_numpy(np.stack([preprocess(v, self.rule) for v in (pixels, *views)]))
+        seen = (pixels, *views) if self.plain else views
+        return torch.from_numpy(np.stack([preprocess(one, self.rule) for one in seen]))

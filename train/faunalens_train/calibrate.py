@@ -49,7 +49,21 @@ class Calibration:
         return {"method": "platt", "slope": list(self.slope), "offset": list(self.offset)}
 
 
-def fit_calibration(logits: npt.ArrayLike, wanted: npt.NDArray[np.float32]) -> Calibration:
+def view_weights(pictures: int, views: int) -> npt.NDArray[np.float64]:
+    """`(pictures * (1 + views),)`: all changed views of a picture count as much as it does itself.
+
+    Args:
+        pictures: Whose rows come first.
+        views: Changed views of each, one whole set after the other; may be 0.
+    """
+    return np.r_[np.ones(pictures), np.full(pictures * views, 1 / max(1, views))]
+
+
+def fit_calibration(
+    logits: npt.ArrayLike,
+    wanted: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float64] | None = None,
+) -> Calibration:
     """Minimise the log-loss on validation pictures.
 
     Some labels have only a handful of them, so offsets are pulled to 0 a little, and slopes to one
@@ -58,9 +72,11 @@ def fit_calibration(logits: npt.ArrayLike, wanted: npt.NDArray[np.float32]) -> C
     Args:
         logits: `(N, L)`.
         wanted: `(N, L)`, NaN for unknown.
+        weights: `(N,)`, how much each counts, 1 being a picture; all 1 if None.
     """
     z = torch.as_tensor(np.asarray(logits, np.float64))
     aim = torch.from_numpy(wanted).double()
+    share = torch.from_numpy(np.ones(len(z)) if weights is None else weights)
     shared = torch.zeros((), dtype=torch.float64, requires_grad=True)
     own, offset = (
         torch.zeros(z.shape[1], dtype=torch.float64, requires_grad=True) for _ in range(2)
@@ -71,7 +87,7 @@ def fit_calibration(logits: npt.ArrayLike, wanted: npt.NDArray[np.float32]) -> C
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        loss = masked_bce(z * (shared + own).exp() + offset, aim).sum()
+        loss = masked_bce(z * (shared + own).exp() + offset, aim) @ share
         loss = loss + _PULL * (offset.square().sum() + own.square().sum()) / 2
         loss.backward()  # type: ignore[no-untyped-call]
         return loss

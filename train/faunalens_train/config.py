@@ -133,9 +133,13 @@ class FitConfig:
         cached_views: 0 augments anew at each step. Above 0, the frozen stages' output is computed
             once for this many augmented views of each picture, which makes training on a CPU
             about three times faster (see cache.py).
-        harder_views: Further cached views, under `[harder]` instead of `[augment]`, for the probes
-            of labels that are judged by means: what is blurred or shown on a screen teaches
-            nothing of a surface.
+        harder_views: Further cached views, under `[harder]` instead of `[augment]`, for labels that
+            are judged by means: what is blurred or shown on a screen teaches nothing of a surface.
+        edited_views: Changed views of each validation picture, under `[edited]`, that calibration
+            and the joint of two models see beside the picture itself. 0 calibrates for photos that
+            nothing happened to.
+        distil: Weight of the loss by which fine-tuning keeps what ImageNet's classes say of the
+            plain photo when the backbone sees a changed view of it (see prior.py).
         workers: Processes that decode and augment; 0 for none beside the training itself.
         threads: Threads of torch; 0 leaves it to torch.
         probe_decay, surface_decay: L2 penalties of the linear probes that start the heads (LP-FT,
@@ -163,6 +167,8 @@ class FitConfig:
     autocast: str = "auto"
     cached_views: int = 0
     harder_views: int = 0
+    edited_views: int = 0
+    distil: float = 0.0
     workers: int = 0
     threads: int = 0
 
@@ -201,6 +207,7 @@ class TrainConfig:
 
     Attributes:
         harder: Of `fit.harder_views`; it does not build on `augment`.
+        edited: Of `fit.edited_views`, the same for both models of a pair.
     """
 
     data: DataConfig
@@ -211,6 +218,7 @@ class TrainConfig:
     net: NetConfig = NetConfig()
     augment: AugmentConfig = AugmentConfig()
     harder: AugmentConfig = AugmentConfig()
+    edited: AugmentConfig = AugmentConfig()
     balance: BalanceConfig = BalanceConfig()
     fit: FitConfig = FitConfig()
     thresholds: ThresholdConfig = field(default_factory=ThresholdConfig)  # holds a list
@@ -222,16 +230,16 @@ class TrainConfig:
         _check(self.fit.lr > 0 and self.fit.head_lr > 0, "fit.lr, fit.head_lr", "above 0")
         _check(0 <= self.fit.ema < 1, "fit.ema", "0 to below 1")
         _check(self.fit.cached_views >= 0, "fit.cached_views", "0 or more")
-        _check(self.fit.harder_views >= 0, "fit.harder_views", "0 or more")
-        if self.harder != AugmentConfig():
-            _check(self.fit.harder_views > 0, "fit.harder_views", "1 or more beside [harder]")
-        if self.fit.harder_views:
-            # Fine-tuning would draw them for all labels alike.
-            _check(
-                self.fit.cached_views > 0 and self.fit.epochs == 0,
-                "fit.harder_views",
-                "0, unless fit.cached_views is above 0 and fit.epochs is 0",
-            )
+        for name in ("harder", "edited"):
+            key, count = f"fit.{name}_views", getattr(self.fit, f"{name}_views")
+            _check(count >= 0, key, "0 or more")
+            if getattr(self, name) != AugmentConfig():
+                _check(count > 0, key, f"1 or more beside [{name}]")
+            _check(not count or self.fit.cached_views > 0, key, "0 without fit.cached_views")
+        _check(0 <= self.fit.distil < math.inf, "fit.distil", "0 or more")
+        if self.fit.distil:
+            cached = self.fit.cached_views > 0 and self.net.prior > 0
+            _check(cached, "fit.distil", "0 without fit.cached_views or net.prior")
         _check(0 < self.fit.wise <= 1, "fit.wise", "above 0 to 1")
         _check(0 <= self.fit.smoothing <= 0.2, "fit.smoothing", "0 to 0.2")
         _check(32 <= self.net.size_px <= 1024, "net.size_px", "32 to 1024")

@@ -26,6 +26,9 @@ from faunalens_train.draw import chance
 Cell = tuple[str, int, int]
 """What every split says of a row: its part, its fold by group and its fold by source."""
 
+Sample = tuple[Tensor, int, bool]
+"""A picture, its position among the rows, and whether it may teach what a surface looks like."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -151,8 +154,8 @@ class TrainingViews:
         return self._advert(pixels)
 
 
-class PhotoDataset(Dataset[tuple[Tensor, int]]):
-    """Rows as `(S, S, 3)` uint8 RGB tensors with their position.
+class PhotoDataset(Dataset[Sample]):
+    """Rows as `(S, S, 3)` uint8 RGB tensors; see `Sample`.
 
     A picture that cannot be read raises: `faunalens-data check` finds it before, and silently
     leaving it out would change what a figure means.
@@ -176,13 +179,13 @@ class PhotoDataset(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+    def __getitem__(self, index: int) -> Sample:
         row = self.rows[index]
         pixels = decode(read_file(self.images / row.file).data).pixels
         if self.views is not None:
             pixels = self.views(pixels, row)
         # A copy: torch warns of Pillow's read-only memory.
-        return torch.from_numpy(np.array(preprocess(pixels, self.rule))), index
+        return torch.from_numpy(np.array(preprocess(pixels, self.rule))), index, True
 
 
 def draw_weights(rows: Sequence[Row], config: BalanceConfig) -> npt.NDArray[np.float64]:

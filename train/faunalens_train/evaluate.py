@@ -18,6 +18,7 @@ from faunalens_train.calibrate import (
     advert_weights,
     choose_thresholds,
     fit_calibration,
+    view_weights,
 )
 from faunalens_train.config import TrainConfig
 from faunalens_train.dataset import Parts, targets
@@ -28,7 +29,7 @@ from faunalens_train.metrics import (
     recall_at_thresholds,
 )
 from faunalens_train.net import product_places
-from faunalens_train.run import PROVENANCE, load_logits, read_json
+from faunalens_train.run import EDITED, PROVENANCE, load_logits, read_json
 
 
 def family_members() -> dict[str, list[str]]:
@@ -48,13 +49,19 @@ def product_labels() -> list[str]:
 def finished_spec(config: TrainConfig, parts: Parts, run: Path) -> tuple[ModelSpec, Calibration]:
     """What the exported model of a run will say of itself.
 
-    Calibration and thresholds come from the validation pictures, which never trained.
+    Calibration and thresholds come from the validation pictures, which never trained; calibration
+    from changed views of them too, if the run has such.
     """
     labels = load_labels().ids
     facts = read_json(run / PROVENANCE)
     logits = logits_for(parts.val, load_logits(run / "val.npz"))
     wanted = targets(parts.val, labels, config.data.unknown)
-    calibration = fit_calibration(logits, wanted)
+    changed = edited_logits(config, parts.val, run)
+    calibration = fit_calibration(
+        np.concatenate([logits, *changed]),
+        np.tile(wanted, (1 + len(changed), 1)),
+        view_weights(len(logits), len(changed)),
+    )
     thresholds, families = choose_thresholds(
         calibration.probability(logits),
         wanted,
@@ -71,7 +78,11 @@ def finished_spec(config: TrainConfig, parts: Parts, run: Path) -> tuple[ModelSp
         families=families,
         thresholds=thresholds,
         resize=ResizeRule(config.net.size_px),
-        calibration={**calibration.to_dict(), "pictures": len(parts.val)},
+        calibration={
+            **calibration.to_dict(),
+            "pictures": len(parts.val),
+            "changed_views": len(changed),
+        },
         dataset={
             "fingerprint": parts.fingerprint,
             "held_out": facts["held_out"],
@@ -109,6 +120,12 @@ def assess(config: TrainConfig, parts: Parts, run: Path) -> dict[str, Any]:
 def logits_for(rows: Iterable[Row], stored: dict[str, npt.NDArray[np.float32]]) -> Floats:
     """`(N, L)` logits in the order of the rows."""
     return np.stack([stored[row.sha256] for row in rows]).astype(np.float64)
+
+
+def edited_logits(config: TrainConfig, rows: Sequence[Row], run: Path) -> list[Floats]:
+    """`(N, L)` logits of each set of changed views of the rows; none if the run has none."""
+    sets = (run / EDITED.format(place) for place in range(config.fit.edited_views))
+    return [logits_for(rows, load_logits(path)) for path in sets]
 
 
 def table(columns: dict[str, dict[str, dict[str, Any]]], labels: Sequence[str]) -> str:

@@ -210,7 +210,7 @@ def compare(module: ExportNet, model: Model, rows: Sequence[Row], images: Path) 
     loader = DataLoader(PhotoDataset(rows, images, spec.resize), batch_size=16)
     difference, verdicts = 0.0, 0
     with torch.inference_mode():
-        for photos, _ in tqdm(loader, desc="parity", unit="batch", leave=False, disable=None):
+        for photos, _, _ in tqdm(loader, desc="parity", unit="batch", leave=False, disable=None):
             named = dict(zip(module.outputs, module(photos), strict=True))
             predicted = model.predict(photos.numpy())
             gaps = [

@@ -13,7 +13,7 @@ import torch
 from faunalens.labels import load_labels
 from faunalens.spec import ResizeRule
 from faunalens_train import run as folder
-from faunalens_train.cache import open_cache
+from faunalens_train.cache import open_cache, open_edited
 from faunalens_train.config import TrainConfig
 from faunalens_train.dataset import (
     Parts,
@@ -66,7 +66,9 @@ def fit(
         torch.set_num_threads(config.fit.threads)
 
     rule = ResizeRule(config.net.size_px)
-    views = open_cache(config, parts.every, parts.cells, parts.images, cache or out / "cache")
+    store = cache or out / "cache"
+    views = open_cache(config, parts.every, parts.cells, parts.images, store)
+    edited = open_edited(config, parts, store)
     train: Photos
     val: Photos
     test: Photos
@@ -138,7 +140,8 @@ def fit(
         note(0, float(loss), net)
 
     initial = folder.load_tensors(out / folder.INITIAL)
-    result = fine_tune(config, net, augmented, wanted["train"], weights, state, out, note)
+    plain = None if views is None else views.initial_plain(parts.train, net.widths[-1])
+    result = fine_tune(config, net, augmented, wanted["train"], weights, state, out, note, plain)
     mix_weights(result, initial, config.fit.wise)
     folder.save_tensors(out / folder.WEIGHTS, result.state_dict())
     for name, rows, photos in (("val", parts.val, val), ("test", parts.test, test)):
@@ -150,6 +153,11 @@ def fit(
             shutil.copyfile(out / f"probe_{name}.npz", out / f"{name}.npz")  # the probes it keeps
             continue
         folder.save_logits(out / f"{name}.npz", rows, logits_of(result, photos, name))
+    for place in range(config.fit.edited_views):
+        assert edited is not None
+        seen = edited.view(parts.val, place)
+        logits = logits_of(result, seen, f"validation, changed {place + 1}")
+        folder.save_logits(out / folder.EDITED.format(place), parts.val, logits)
     metrics = assess(config, parts, out)
     metrics["minutes"] = round((time.monotonic() - started) / 60, 1)
     folder.write_json(out / folder.METRICS, metrics)

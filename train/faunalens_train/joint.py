@@ -19,7 +19,13 @@ from faunalens.limits import SecondModel, Threshold, Thresholds
 from faunalens.model import Model
 from faunalens.second import SecondLook, joint_probability, logit
 from faunalens_data.row import Row
-from faunalens_train.calibrate import Floats, advert_weights, choose_thresholds, threshold_at
+from faunalens_train.calibrate import (
+    Floats,
+    advert_weights,
+    choose_thresholds,
+    threshold_at,
+    view_weights,
+)
 from faunalens_train.config import ThresholdConfig
 from faunalens_train.probe import masked_bce
 
@@ -36,6 +42,7 @@ def fit_joint(
     *,
     products: Collection[str],
     weights: npt.NDArray[np.float64] | None = None,
+    changed: Sequence[tuple[Floats, Floats]] = (),
     file: str = "second.onnx",
     sha256: str = "",
 ) -> SecondModel:
@@ -50,6 +57,8 @@ def fit_joint(
         products: Labels that need a sharper look; of the others only what the first model would
             show to a person is judged again. Thresholds: see `choose_thresholds`.
         weights: `(N,)` what each negative stands for, see `advert_weights`.
+        changed: Probabilities `(N, L)` of both for each set of changed views of the pictures, which
+            take part in how logits add up, but set no threshold.
         file, sha256: Of the second model's file.
     """
     nothing = (wanted == 0).all(axis=1)
@@ -76,8 +85,11 @@ def fit_joint(
         thresholds={label: dummy for label in labels},
         families={},
     )
-    asked = in_doubt(joint, first, labels)
-    seen = logit(first[asked]), logit(second[asked]), wanted[asked]
+    both = [np.concatenate(one) for one in zip((first, second), *changed, strict=True)]
+    asked = in_doubt(joint, both[0], labels)
+    share = view_weights(len(first), len(changed))[asked]
+    aim = np.tile(wanted, (1 + len(changed), 1))[asked]
+    seen = logit(both[0][asked]), logit(both[1][asked]), aim, share
     slopes, offset = _fit(*seen)
     if config.product_weights:
         chosen = np.array([label in products for label in labels])
@@ -146,13 +158,18 @@ def zoom_penalty(
 
 
 def _fit(
-    first: Floats, second: Floats, wanted: npt.NDArray[np.float32], slopes: Floats | None = None
+    first: Floats,
+    second: Floats,
+    wanted: npt.NDArray[np.float32],
+    share: npt.NDArray[np.float64],
+    slopes: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Least log-loss over an offset per label, and two weights of 0 or more that all labels share.
 
     Args:
         first, second: `(N, L)` logits.
         wanted: `(N, L)`, NaN for unknown.
+        share: `(N,)`, how much each counts, 1 being a picture.
         slopes: `(2, L)` weights that are given; then offsets alone are fitted.
 
     Returns:
@@ -171,7 +188,8 @@ def _fit(
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        loss = masked_bce((weights()[:, None] * both).sum(0) + offset, aim).sum()
+        each = masked_bce((weights()[:, None] * both).sum(0) + offset, aim)
+        loss = each @ torch.from_numpy(share)
         loss = loss + _PULL * offset.square().sum() / 2
         loss.backward()  # type: ignore[no-untyped-call]
         return loss

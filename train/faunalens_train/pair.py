@@ -16,8 +16,15 @@ from faunalens.model import Model
 from faunalens.spec import METADATA_KEY, ModelSpec
 from faunalens_train import run as folder
 from faunalens_train.calibrate import Floats, advert_weights
+from faunalens_train.config import TrainConfig
 from faunalens_train.dataset import Parts, load_parts, targets
-from faunalens_train.evaluate import family_members, finished_spec, logits_for, product_labels
+from faunalens_train.evaluate import (
+    edited_logits,
+    family_members,
+    finished_spec,
+    logits_for,
+    product_labels,
+)
 from faunalens_train.export import Parity, export
 from faunalens_train.joint import fit_joint, joint_scores, zoom_penalty
 
@@ -61,19 +68,29 @@ def load_pair(first: Path, second: Path, *, file: str = "second.onnx", sha256: s
                 f"{first} and {second} differ in {key}: {facts[0][key]} and {facts[1][key]}; "
                 "train both on the same manifest and splits"
             )
+    sharper_config = folder.load_config_of(second)
+    of_views = [(one.edited, one.fit.edited_views, one.seed) for one in (config, sharper_config)]
+    if of_views[0] != of_views[1]:
+        raise folder.RunError(
+            f"{first} and {second} differ in [edited], fit.edited_views or seed; train both on the "
+            "same changed views of the validation pictures"
+        )
     labels = load_labels().ids
     parts = load_parts(config.data, labels, facts[0]["held_out"])
 
-    def probabilities(run: Path) -> dict[str, Floats]:
-        _, calibration = finished_spec(folder.load_config_of(run), parts, run)
-        return {
+    def probabilities(run: Path, of: TrainConfig) -> tuple[dict[str, Floats], list[Floats]]:
+        _, calibration = finished_spec(of, parts, run)
+        of_parts = {
             name: calibration.probability(
                 logits_for(getattr(parts, name), folder.load_logits(run / f"{name}.npz"))
             )
             for name in ("val", "test")
         }
+        changed = edited_logits(of, parts.val, run)
+        return of_parts, [calibration.probability(one) for one in changed]
 
-    ours, sharper = probabilities(first), probabilities(second)
+    ours, ours_changed = probabilities(first, config)
+    sharper, sharper_changed = probabilities(second, sharper_config)
     wanted = {
         name: targets(getattr(parts, name), labels, config.data.unknown) for name in ("val", "test")
     }
@@ -86,6 +103,7 @@ def load_pair(first: Path, second: Path, *, file: str = "second.onnx", sha256: s
         config.thresholds,
         products=product_labels(),
         weights=advert_weights(parts.val, config.thresholds.hard_share),
+        changed=list(zip(ours_changed, sharper_changed, strict=True)),
         file=file,
         sha256=sha256,
     )

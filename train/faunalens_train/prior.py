@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 CLASSES: Mapping[str, Sequence[int]] = {
     "live_snake": range(52, 69),
@@ -77,8 +78,28 @@ class ImageNetPrior(nn.Module):
         self.register_buffer("members", members, persistent=False)
         self.register_buffer("share", known * share, persistent=False)
 
+    def departure(self, final: Tensor, plain: Tensor) -> Tensor:
+        """How far the classes of changed views are from those of the plain photos.
+
+        Distillation (Hinton et al. 2015, arXiv:1503.02531) of the untrained backbone into the one
+        that is trained: a blurred snake shall be the snake that its sharp photo is. Labels have no
+        part in it, so no source can be learnt from it.
+
+        Args:
+            final: `(N, D)` means of the final map of changed views.
+            plain: The same of the plain photos, by the untrained backbone.
+
+        Returns:
+            Kullback-Leibler divergence in nats, mean over the batch.
+        """
+        seen, meant = (self._scores(means).log_softmax(1) for means in (final, plain))
+        return functional.kl_div(seen, meant, reduction="batchmean", log_target=True)
+
+    def _scores(self, final: Tensor) -> Tensor:
+        return final @ self.weight.float().T + self.bias
+
     def forward(self, final: Tensor) -> Tensor:
-        chances = torch.softmax(final @ self.weight.float().T + self.bias, 1)
+        chances = self._scores(final).softmax(1)
         # Both sums, as 1 - sum would lose all digits near 1.
         inside, outside = chances @ self.members, chances @ (1 - self.members)
         odds = torch.log(inside + _LEAST) - torch.log(outside + _LEAST)

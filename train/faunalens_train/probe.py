@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from faunalens.labels import load_labels
 from faunalens_train.config import FitConfig
+from faunalens_train.dataset import Sample
 from faunalens_train.net import FaunaNet, product_places
 from faunalens_train.prior import CLASSES
 
@@ -32,7 +33,7 @@ def masked_bce(logits: Tensor, wanted: Tensor, smoothing: float = 0.0) -> Tensor
 
 def pooled_features(
     net: FaunaNet,
-    photos: Dataset[tuple[Tensor, int]],
+    photos: Dataset[Sample],
     *,
     batch: int,
     workers: int,
@@ -45,7 +46,7 @@ def pooled_features(
     out = []
     loader = DataLoader(photos, batch, num_workers=workers)
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=amp):
-        for images, _ in tqdm(loader, desc=title, unit="batch", leave=False, disable=None):
+        for images, _, _ in tqdm(loader, desc=title, unit="batch", leave=False, disable=None):
             out.append(net.pooled(images.to(device)).cpu().numpy())
     return np.concatenate(out)
 

@@ -8,6 +8,7 @@ checkpoint.pt    the state after the last whole epoch (tensors and numbers only)
 initial.pt       the weights that fine-tuning started from
 weights.pt       the weights of the result
 val.npz test.npz logits of the validation and the test pictures
+val_edited_*.npz of changed views of the validation pictures, if calibration sees such
 metrics.json     all figures of the result, and of the linear probe that it started from
 """
 
@@ -34,6 +35,7 @@ from faunalens_train.recipe import config_from_dict
 CONFIG, PROVENANCE, HISTORY, CURVES = "config.json", "provenance.json", "history.csv", "curves.png"
 INITIAL, CHECKPOINT, WEIGHTS = "initial.pt", "checkpoint.pt", "weights.pt"
 METRICS = "metrics.json"
+EDITED = "val_edited_{}.npz"
 
 
 class RunError(FaunalensError):

@@ -15,10 +15,11 @@ from tqdm import tqdm
 
 from faunalens_train import run as folder
 from faunalens_train.config import FitConfig, TrainConfig
+from faunalens_train.dataset import Sample
 from faunalens_train.net import FaunaNet
 from faunalens_train.probe import masked_bce
 
-Photos = Dataset[tuple[Tensor, int]]
+Photos = Dataset[Sample]
 
 _SURFACE_LR = 0.1  # of head_lr: thousands of features of unit variance move a logit fast
 
@@ -32,8 +33,11 @@ def fine_tune(
     state: dict[str, Any] | None,
     out: Path,
     note: Any,
+    plain: npt.NDArray[np.float32] | None = None,
 ) -> FaunaNet:
     """Train all but the frozen stages, with a checkpoint in `out` after each epoch.
+
+    Labels judged by surfaces do not learn from views that may not teach them.
 
     Args:
         net: Under the heads to start from.
@@ -42,6 +46,8 @@ def fine_tune(
         weights: `(N,)`, how often each is drawn.
         state: A checkpoint to go on from.
         note: Told the epoch, its training loss and the network to judge.
+        plain: `(N, D)`, means of the final map of the plain photos by the untrained backbone, for
+            `distil`; may be None without it.
 
     Returns:
         The network with averaged weights, in evaluation mode.
@@ -78,6 +84,9 @@ def fine_tune(
             averaged.load_state_dict(state["averaged"])
         first = int(state["epoch"]) + 1
     aim = torch.from_numpy(wanted).to(device)
+    judged_by_surface = torch.zeros(aim.shape[1], dtype=torch.bool, device=device)
+    judged_by_surface[net.products] = True
+    means = None if plain is None or not fit_.distil else torch.from_numpy(plain).to(device)
     amp = in_bf16(fit_, device, forward_only=False)
 
     for epoch in range(first, fit_.epochs + 1):
@@ -88,10 +97,16 @@ def fine_tune(
         net.train()
         total = 0.0
         bar = tqdm(loader, desc=f"epoch {epoch}/{fit_.epochs}", unit="batch", disable=None)
-        for images, index in bar:
+        for images, index, mild in bar:
             with torch.autocast(device.type, torch.bfloat16, enabled=amp):
-                logits = net(images.to(device))
-            loss = masked_bce(logits.float(), aim[index.to(device)], fit_.smoothing).mean()
+                pooled = net.pooled(images.to(device))
+                logits = net.heads(pooled)
+            wanted_of = aim[index.to(device)]  # a copy
+            wanted_of[torch.outer(~mild.to(device), judged_by_surface)] = torch.nan
+            loss = masked_bce(logits.float(), wanted_of, fit_.smoothing).mean()
+            if means is not None and net.prior is not None:
+                final = pooled[:, -means.shape[1] :].float()
+                loss = loss + fit_.distil * net.prior.departure(final, means[index.to(device)])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
