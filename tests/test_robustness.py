@@ -60,14 +60,17 @@ def test_edits_do_what_they_say(photo: Image.Image) -> None:
 
 def test_losses_count_for_labels_with_many_pictures_only() -> None:
     edits = {
-        UNCHANGED: {"ivory": {"review": 0.9}, "parrot": {"review": 1.0}},
-        "blurred": {"ivory": {"review": 0.78}, "parrot": {"review": 0.1}},
-        "collage 2x2": {"ivory": {"review": 0.72}, "parrot": {"review": 0.1}},
-        "mirrored": {"ivory": {"review": 0.8}, "parrot": {"review": 1.0}},
+        UNCHANGED: {"ivory": {"alert": 0.8, "review": 0.9}, "parrot": {"alert": 1, "review": 1}},
+        "blurred": {"ivory": {"alert": 0.71, "review": 0.78}, "parrot": {"alert": 0, "review": 0}},
+        "collage 2x2": {"ivory": {"alert": 0.62, "review": 0.72}, "parrot": {"alert": 0.0}},
+        "mirrored": {"ivory": {"alert": 0.3, "review": 0.8}, "parrot": {"alert": 1, "review": 1}},
     }
     found = losses(edits, {"ivory": 100, "parrot": 99})
-    assert [(one["edit"], one["label"]) for one in found] == [("blurred", "ivory")]
-    assert found[0]["loss"] == pytest.approx(0.12)
+    assert [(one["edit"], one["label"], one["level"]) for one in found] == [
+        ("blurred", "ivory", "review"),
+        ("mirrored", "ivory", "alert"),
+    ]
+    assert [one["loss"] for one in found] == pytest.approx([0.12, 0.5])
 
 
 def test_command_measures_the_model_it_is_given(tmp_path: Path, tiny_model_path: Path) -> None:

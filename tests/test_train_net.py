@@ -267,8 +267,7 @@ def test_changed_views_of_validation_pictures_are_the_same_for_two_networks(
     assert stored[0].shape[:2] == (2, 2)
     assert np.array_equal(*stored)
     assert not np.array_equal(stored[0][:, 0], stored[0][:, 1])
-    without = dataclasses.replace(config, fit=dataclasses.replace(config.fit, edited_views=0))
-    assert open_edited(without, parts, tmp_path) is None
+    assert open_edited(config_from_dict({"data": DATA}), parts, tmp_path) is None
 
 
 def test_departure_is_from_what_classes_say_and_not_of_screens() -> None:

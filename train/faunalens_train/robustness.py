@@ -43,7 +43,7 @@ def robustness(
     Returns:
         `edits` (name to label to `review` and `alert`: the share of its pictures at or above its
         own thresholds), `pictures` per label, and `losses`: edits that cost a label of `MANY`
-        pictures or more too much at its review threshold.
+        pictures or more too much at its review or its alert threshold.
 
     Raises:
         RunError: A photo cannot be judged.
@@ -85,15 +85,18 @@ def robustness(
 def losses(
     edits: Mapping[str, Mapping[str, Mapping[str, float]]], counts: Mapping[str, int]
 ) -> list[dict[str, Any]]:
-    """Edits that cost a label of `MANY` pictures or more too much, largest loss first."""
+    """Edits that cost a label of `MANY` pictures or more too much: at review, then at alert; largest
+    first."""
     found = []
     for name, labels in edits.items():
         limit = ALLOWED_COLLAGE if name.startswith("collage") else ALLOWED
         for label, figures in labels.items():
-            loss = edits[UNCHANGED][label]["review"] - figures["review"]
-            if counts.get(label, 0) >= MANY and loss > limit + 1e-9:
-                found.append({"edit": name, "label": label, "loss": loss, "allowed": limit})
-    return sorted(found, key=lambda one: -one["loss"])
+            for level, share in figures.items():
+                loss = edits[UNCHANGED][label][level] - share
+                if counts.get(label, 0) >= MANY and loss > limit + 1e-9:
+                    one = {"edit": name, "label": label, "level": level}
+                    found.append({**one, "loss": loss, "allowed": limit})
+    return sorted(found, key=lambda one: (one["level"] == "alert", -one["loss"]))
 
 
 def _recall(
