@@ -215,9 +215,8 @@ def test_calibration_counts_changed_views_of_a_picture_as_much_as_the_picture() 
     assert both[2].slope == pytest.approx(both[1].slope, rel=1e-3)
     assert both[2].offset == pytest.approx(both[1].offset, rel=1e-3)
     lowered = changed[wanted[:, 0] == 1]
-    assert (
-        both[1].probability(lowered)[:, 0].mean() > plain.probability(lowered)[:, 0].mean() + 0.05
-    )
+    before, after = (one.probability(lowered)[:, 0].mean() for one in (plain, both[1]))
+    assert after > before + 0.05
 
 
 def test_thresholds_have_floors_and_order() -> None:

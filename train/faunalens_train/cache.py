@@ -7,7 +7,8 @@ every epoch and in every fold of a cross-validation.
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,10 +106,9 @@ def _fill(config: TrainConfig, views: "_Views", path: Path) -> None:
     net = _untrained(config)
     net.amp_frozen = config.fit.autocast != "off"
     loader = DataLoader(views, _BATCH, num_workers=config.fit.workers)
-    part = path.with_suffix(".part")
     stored = None
     done = 0
-    with torch.inference_mode():
+    with _part(path) as part, torch.inference_mode():
         for photos in tqdm(loader, desc="frozen stages", unit="batch", disable=None):
             count = len(photos)  # (B, V, S, S, 3)
             out = net.frozen(photos.flatten(0, 1)).half().numpy()
@@ -117,9 +117,19 @@ def _fill(config: TrainConfig, views: "_Views", path: Path) -> None:
                 stored = np.lib.format.open_memmap(part, "w+", np.float16, shape)
             stored[done : done + count] = out.reshape(count, -1, *out.shape[1:])
             done += count
-    assert stored is not None
-    stored.flush()
-    os.replace(part, path)
+        assert stored is not None
+        stored.flush()
+
+
+@contextmanager
+def _part(path: Path) -> Iterator[Path]:
+    """A file to write first that becomes `path` when it is whole; each run has its own."""
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _pool(config: TrainConfig, stored: npt.NDArray[np.float16], path: Path) -> None:
@@ -138,10 +148,8 @@ def _pool(config: TrainConfig, stored: npt.NDArray[np.float16], path: Path) -> N
             out[start : start + _BATCH] = (
                 features.float().numpy().reshape(len(views), -1, out.shape[2])
             )
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    with _part(path) as part, part.open("wb") as file:
         np.save(file, out)
-    os.replace(part, path)
 
 
 class _Views(Dataset[Tensor]):
