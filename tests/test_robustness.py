@@ -60,10 +60,19 @@ def test_edits_do_what_they_say(photo: Image.Image) -> None:
 
 def test_losses_count_for_labels_with_many_pictures_only() -> None:
     edits = {
-        UNCHANGED: {"ivory": {"alert": 0.8, "review": 0.9}, "parrot": {"alert": 1, "review": 1}},
-        "blurred": {"ivory": {"alert": 0.71, "review": 0.78}, "parrot": {"alert": 0, "review": 0}},
+        UNCHANGED: {
+            "ivory": {"alert": 0.8, "review": 0.9},
+            "parrot": {"alert": 1.0, "review": 1.0},
+        },
+        "blurred": {
+            "ivory": {"alert": 0.71, "review": 0.78},
+            "parrot": {"alert": 0.0, "review": 0.0},
+        },
         "collage 2x2": {"ivory": {"alert": 0.62, "review": 0.72}, "parrot": {"alert": 0.0}},
-        "mirrored": {"ivory": {"alert": 0.3, "review": 0.8}, "parrot": {"alert": 1, "review": 1}},
+        "mirrored": {
+            "ivory": {"alert": 0.3, "review": 0.8},
+            "parrot": {"alert": 1.0, "review": 1.0},
+        },
     }
     found = losses(edits, {"ivory": 100, "parrot": 99})
     assert [(one["edit"], one["label"], one["level"]) for one in found] == [

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from conftest import noise
@@ -18,7 +19,6 @@ from faunalens_train.backbone import imagenet_classifier
 from faunalens_train.cache import open_cache, open_edited
 from faunalens_train.calibrate import Calibration
 from faunalens_train.config import AugmentConfig, ConfigError, NetConfig
-from faunalens_train.dataset import Parts
 from faunalens_train.evaluate import family_members
 from faunalens_train.export import ExportError, ExportNet, Parity, check_gate
 from faunalens_train.net import FaunaNet
@@ -247,8 +247,7 @@ def test_changed_views_of_validation_pictures_are_the_same_for_two_networks(
     for one in rows:
         Image.fromarray(noise(50, 40, int(one.sha256, 16))).save(tmp_path / one.file)
     cells = {one.sha256: ("val" if i % 2 else "train", 0, 0) for i, one in enumerate(rows)}
-    parts = Parts([], [], [], rows, cells, tmp_path, "x")
-    stored = []
+    stored: list[npt.NDArray[np.float16]] = []
     for augment in ({"blur_p": 1.0}, {"turn_p": 1.0}):
         config = config_from_dict(
             {
@@ -260,14 +259,14 @@ def test_changed_views_of_validation_pictures_are_the_same_for_two_networks(
             }
         )
         torch.manual_seed(0)  # the weights are random here
-        cache = open_edited(config, parts, tmp_path / str(len(stored)))
+        cache = open_edited(config, rows, cells, tmp_path, tmp_path / str(len(stored)))
         assert cache is not None
         assert list(cache.index) == [rows[1].sha256, rows[3].sha256]
         stored.append(cache.stored)
     assert stored[0].shape[:2] == (2, 2)
-    assert np.array_equal(*stored)
+    assert np.array_equal(stored[0], stored[1])
     assert not np.array_equal(stored[0][:, 0], stored[0][:, 1])
-    assert open_edited(config_from_dict({"data": DATA}), parts, tmp_path) is None
+    assert open_edited(config_from_dict({"data": DATA}), rows, cells, tmp_path, tmp_path) is None
 
 
 def test_departure_is_from_what_classes_say_and_not_of_screens() -> None:

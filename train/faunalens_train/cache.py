@@ -28,7 +28,7 @@ from faunalens_data.manifest import fingerprint
 from faunalens_data.row import Row
 from faunalens_train.cached import TrainingCache, ViewCache
 from faunalens_train.config import AugmentConfig, ConfigError, TrainConfig
-from faunalens_train.dataset import Cell, Parts, TrainingViews
+from faunalens_train.dataset import Cell, TrainingViews
 from faunalens_train.net import FaunaNet
 
 _BATCH = 8  # pictures, each with all its views
@@ -67,7 +67,13 @@ def open_cache(
     return TrainingCache(stored, initial, rows, config.fit.harder_views)
 
 
-def open_edited(config: TrainConfig, parts: Parts, folder: Path) -> ViewCache | None:
+def open_edited(
+    config: TrainConfig,
+    rows: Sequence[Row],
+    cells: Mapping[str, Cell],
+    images: Path,
+    folder: Path,
+) -> ViewCache | None:
     """Changed views of all pictures of the validation part, made if they are not in `folder` yet.
 
     The views are the same for every network with the same `[edited]` and seed, so that two models
@@ -76,11 +82,11 @@ def open_edited(config: TrainConfig, parts: Parts, folder: Path) -> ViewCache | 
     count = config.fit.edited_views
     if not count:
         return None
-    rows = [row for row in parts.every if parts.cells[row.sha256][0] == "val"]
-    views = _Views(config, rows, parts.cells, parts.images, plain=False)
+    shown = [row for row in rows if cells[row.sha256][0] == "val"]
+    views = _Views(config, shown, cells, images, plain=False)
     views.add(config.edited, count, size_px=_EDITED_PX)
     facts = ["edited", config.to_dict()["edited"], config.seed, count]
-    return ViewCache(_stored(config, views, facts, folder)[1], rows)
+    return ViewCache(_stored(config, views, facts, folder)[1], shown)
 
 
 def _stored(

@@ -56,7 +56,7 @@ def view_weights(pictures: int, views: int) -> npt.NDArray[np.float64]:
         pictures: Whose rows come first.
         views: Changed views of each, one whole set after the other; may be 0.
     """
-    return np.r_[np.ones(pictures), np.full(pictures * views, 1 / max(1, views))]
+    return np.concatenate([np.ones(pictures), np.full(pictures * views, 1 / max(1, views))])
 
 
 def fit_calibration(

@@ -9,7 +9,7 @@ from typing import Any
 
 from faunalens_data.manifest import load_rows
 from faunalens_data.split import read_splits
-from faunalens_train.cache import open_cache
+from faunalens_train.cache import open_cache, open_edited
 from faunalens_train.config import TrainConfig
 from faunalens_train.dataset import split_cells
 from faunalens_train.fit import fit
@@ -50,7 +50,8 @@ def crossval(
     cache = cache or out / "cache"
     dataset = load_rows(config.data.manifest, images=config.data.images or None)
     # Once, before the folds share it.
-    open_cache(config, dataset.rows, split_cells(splits), dataset.images, cache)
+    for each in (open_cache, open_edited):
+        each(config, dataset.rows, split_cells(splits), dataset.images, cache)
     todo = [fold for fold in folds if not (out / f"fold{fold}" / METRICS).exists()]
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         started = [

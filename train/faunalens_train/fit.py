@@ -66,9 +66,8 @@ def fit(
         torch.set_num_threads(config.fit.threads)
 
     rule = ResizeRule(config.net.size_px)
-    store = cache or out / "cache"
-    views = open_cache(config, parts.every, parts.cells, parts.images, store)
-    edited = open_edited(config, parts, store)
+    from_cache = parts.every, parts.cells, parts.images, cache or out / "cache"
+    views, edited = open_cache(config, *from_cache), open_edited(config, *from_cache)
     train: Photos
     val: Photos
     test: Photos
