@@ -124,7 +124,7 @@ def _compute(
     features: list[Tensor] = []
     logits: list[Tensor] = []
     with torch.inference_mode():
-        for batch, _ in tqdm(loader, desc="features", unit="batch", disable=None):
+        for batch, _, _ in tqdm(loader, desc="features", unit="batch", disable=None):
             start = net.frozen(batch) if config.net.frozen_stages else batch
             features.append(net.pooled(start))
             final = before.pooled(start if config.net.pretrained else batch)[:, -weight.shape[1] :]
