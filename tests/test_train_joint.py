@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 from conftest import RED, joint_spec, plain, tiny_spec, write_tiny_model
 from test_second import BLACK
 
@@ -12,9 +11,8 @@ from faunalens.decide import Look, policy
 from faunalens.model import Model
 from faunalens.pipeline import Classifier
 from faunalens_data.row import Row
-from faunalens_train.config import ConfigError, ThresholdConfig
+from faunalens_train.config import ThresholdConfig
 from faunalens_train.joint import fit_joint, in_doubt, joint_scores, zoom_penalty
-from faunalens_train.recipe import config_from_dict
 
 LABELS = ("ivory", "live_snake")
 FAMILIES = {"ivory": ["ivory"], "live_reptile": ["live_snake"]}
@@ -53,23 +51,6 @@ def test_the_better_model_counts_more_and_the_pair_finds_more() -> None:
     assert (scores[nothing, 0] >= joint.thresholds["ivory"].review.probability).mean() <= 0.01
 
 
-def test_products_may_have_weights_of_their_own() -> None:
-    first, second, wanted = two_models()
-    given = replace(CONFIG, product_weights=[0.7, 0.35])
-    fitted, joint = (
-        fit_joint(first, second, wanted, LABELS, FAMILIES, config, products=["ivory"])
-        for config in (CONFIG, given)
-    )
-    ivory, snake = LABELS.index("ivory"), 1 - LABELS.index("ivory")
-    assert [one[ivory] for one in joint.weights] == [0.7, 0.35]
-    assert [one[snake] for one in joint.weights] == [one[snake] for one in fitted.weights]
-    assert joint.offset[ivory] != fitted.offset[ivory]  # fitted to those weights
-    asked = in_doubt(joint, first, LABELS)
-    chance = joint_scores(joint, first, second, LABELS)[asked]
-    # About as many as there are: the offsets make up for the weights.
-    assert chance[:, ivory].sum() == pytest.approx(wanted[asked, ivory].sum(), rel=0.1)
-
-
 def test_changed_views_count_for_how_logits_add_up_but_set_no_threshold() -> None:
     """In changed views the second model says nothing of snakes and ivory any more."""
     first, second, wanted = two_models()
@@ -84,15 +65,6 @@ def test_changed_views_count_for_how_logits_add_up_but_set_no_threshold() -> Non
     nothing = (wanted == 0).all(1)
     scores = joint_scores(joint, first, second, LABELS)  # of the pictures as they are
     assert (scores[nothing, 0] >= joint.thresholds["ivory"].review.probability).mean() <= 0.01
-
-
-@pytest.mark.parametrize(
-    "weights", [[0.5], [0.5, -0.1], [0.5, "0.5"], [0.0, 0.0], [1.0, float("inf")], [True, 1.0]]
-)
-def test_weights_of_products_are_checked(weights: list[float]) -> None:
-    raw = {"data": {"manifest": "m", "splits": "s"}, "thresholds": {"product_weights": weights}}
-    with pytest.raises(ConfigError, match="product_weights"):
-        config_from_dict(raw)
 
 
 def test_doubt_takes_in_all_that_a_person_would_see() -> None:

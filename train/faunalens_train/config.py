@@ -186,9 +186,6 @@ class ThresholdConfig:
         doubt_fpr: Share of negatives, per product label, that the first model may ask the second
             about.
         doubt_most: Probability of a product from which on it asks, whatever that share says.
-        product_weights: Of the first and the second model's logit in the joint one of products;
-            fitted on the validation pictures, with those of all other labels, if empty. Of a pair,
-            the first model's recipe says.
     """
 
     alert_fpr: float = 0.001
@@ -198,7 +195,6 @@ class ThresholdConfig:
     hard_share: float = 0.05
     doubt_fpr: float = 0.03
     doubt_most: float = 0.1
-    product_weights: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -221,7 +217,7 @@ class TrainConfig:
     edited: AugmentConfig = AugmentConfig()
     balance: BalanceConfig = BalanceConfig()
     fit: FitConfig = FitConfig()
-    thresholds: ThresholdConfig = field(default_factory=ThresholdConfig)  # holds a list
+    thresholds: ThresholdConfig = ThresholdConfig()
 
     def __post_init__(self) -> None:
         _check(self.fit.autocast in ("auto", "bf16", "off"), "fit.autocast", "auto, bf16 or off")
@@ -252,17 +248,6 @@ class TrainConfig:
             0 < limits.alert_fpr <= limits.review_fpr < 1,
             "thresholds",
             "0 < alert_fpr <= review_fpr < 1",
-        )
-        _check(
-            limits.product_weights == []
-            or (
-                len(limits.product_weights) == 2
-                and all(type(one) in (int, float) for one in limits.product_weights)
-                and 0 <= min(limits.product_weights) <= max(limits.product_weights) < math.inf
-                and max(limits.product_weights) > 0
-            ),
-            "thresholds.product_weights",
-            "empty or two numbers of 0 or more and not both 0, such as [0.7, 0.35]",
         )
         _check(0 < limits.hard_share < 1, "thresholds.hard_share", "above 0 to below 1")
         _check(0 < limits.doubt_fpr < 1, "thresholds.doubt_fpr", "above 0 to below 1")

@@ -1,6 +1,6 @@
 """Two models to one answer: who is in doubt, how the logits add up, where verdicts begin.
 
-All from the validation pictures, which trained neither, but for what the recipe gives.
+All from the validation pictures, which trained neither.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -89,12 +89,7 @@ def fit_joint(
     asked = in_doubt(joint, both[0], labels)
     share = view_weights(len(first), len(changed))[asked]
     aim = np.tile(wanted, (1 + len(changed), 1))[asked]
-    seen = logit(both[0][asked]), logit(both[1][asked]), aim, share
-    slopes, offset = _fit(*seen)
-    if config.product_weights:
-        chosen = np.array([label in products for label in labels])
-        slopes = np.where(chosen, np.array(config.product_weights)[:, None], slopes)
-        _, offset = _fit(*seen, slopes)
+    slopes, offset = _fit(logit(both[0][asked]), logit(both[1][asked]), aim, share)
     joint = replace(
         joint,
         weights=(tuple(slopes[0].tolist()), tuple(slopes[1].tolist())),
@@ -162,7 +157,6 @@ def _fit(
     second: Floats,
     wanted: npt.NDArray[np.float32],
     share: npt.NDArray[np.float64],
-    slopes: Floats | None = None,
 ) -> tuple[Floats, Floats]:
     """Least log-loss over an offset per label, and two weights of 0 or more that all labels share.
 
@@ -170,7 +164,6 @@ def _fit(
         first, second: `(N, L)` logits.
         wanted: `(N, L)`, NaN for unknown.
         share: `(N,)`, how much each counts, 1 being a picture.
-        slopes: `(2, L)` weights that are given; then offsets alone are fitted.
 
     Returns:
         Weights `(2, L)` and offsets `(L,)`.
@@ -179,12 +172,10 @@ def _fit(
     aim = torch.from_numpy(wanted).double()
     raw = torch.zeros(2, 1, dtype=torch.float64, requires_grad=True)
     offset = torch.zeros(first.shape[1], dtype=torch.float64, requires_grad=True)
-    free = [offset] if slopes is not None else [raw, offset]
-    optimiser = torch.optim.LBFGS(free, max_iter=200, line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS([raw, offset], max_iter=200, line_search_fn="strong_wolfe")
 
     def weights() -> torch.Tensor:
-        given = softplus(raw) if slopes is None else torch.from_numpy(slopes)
-        return given.expand(2, first.shape[1])
+        return softplus(raw).expand(2, first.shape[1])
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
