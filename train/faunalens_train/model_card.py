@@ -66,8 +66,11 @@ LIMITS = (
     " becomes a review.",
     "Drawings and renderings that look like photos of live animals, and lifelike plastic ones, are"
     " taken for them.",
-    "How much each of the two models counts for products was chosen with the source folds in view,"
-    " and where reviews begin with the edited test pictures: their figures flatter a little.",
+    "Probabilities are calibrated for photos of which half were changed on their way into the advert:"
+    " turned, blurred, scaled down, written on, made grey, photographed off a screen.",
+    "Where alerts and reviews begin, and how much of the first model's fine-tuning is kept, was"
+    " chosen with the source folds and the edited test pictures in view: their figures flatter a"
+    " little.",
     "Species hints, where the model has them, come from the ImageNet classes of the backbone and"
     " never touch the verdict.",
     "The source-disjoint column is the one to expect on adverts; the other flatters.",
