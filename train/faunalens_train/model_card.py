@@ -66,8 +66,8 @@ LIMITS = (
     " becomes a review.",
     "Drawings and renderings that look like photos of live animals, and lifelike plastic ones, are"
     " taken for them.",
-    "Probabilities are calibrated for photos of which half were changed on their way into the advert:"
-    " turned, blurred, scaled down, written on, made grey, photographed off a screen.",
+    "Probabilities are calibrated for photos of which half were changed on their way into the"
+    " advert: turned, blurred, scaled down, written on, made grey, photographed off a screen.",
     "Where alerts and reviews begin, and how much of the first model's fine-tuning is kept, was"
     " chosen with the source folds and the edited test pictures in view: their figures flatter a"
     " little.",
