@@ -41,7 +41,7 @@ def model(model_path: Path | None, as_json: bool) -> None:
     if spec.second is not None:
         joined = dict.fromkeys(zip(*spec.second.weights, strict=True))
         facts["second"] = (
-            f"{spec.second.file}, asked where this one is in doubt; logits joined by label "
+            f"{spec.second.file}, asked where this one is in doubt; logits joined "
             + " or ".join(f"{first:.2f} to {second:.2f}" for first, second in joined)
         )
     if spec.taxa:
