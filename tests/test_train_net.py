@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from conftest import noise
+from conftest import ROOT, noise
 from PIL import Image
 from test_train import row
 from timm.data import ImageNetInfo
@@ -16,14 +16,14 @@ from timm.data import ImageNetInfo
 from faunalens.labels import load_labels
 from faunalens.model import Model
 from faunalens_train.backbone import imagenet_classifier
-from faunalens_train.cache import open_cache, open_edited
+from faunalens_train.cache import _Views, open_cache, open_edited
 from faunalens_train.calibrate import Calibration
 from faunalens_train.config import AugmentConfig, ConfigError, NetConfig
 from faunalens_train.evaluate import family_members
 from faunalens_train.export import ExportError, ExportNet, Parity, check_gate
 from faunalens_train.net import FaunaNet
 from faunalens_train.prior import CLASSES, FRAMES, ImageNetPrior
-from faunalens_train.recipe import config_from_dict
+from faunalens_train.recipe import config_from_dict, load_config
 
 LABELS = load_labels().ids
 DATA = {"manifest": "m.csv", "splits": "s.csv"}
@@ -176,6 +176,9 @@ def test_cached_views_do_not_depend_on_workers(tmp_path: Path) -> None:
     plain, index, mild = caches[0].plain(rows[3:])[1]
     assert (index, mild) == (1, True)
     assert np.array_equal(plain.numpy(), stored[0][4, 0])
+    width = caches[0].initial.shape[2] // 2
+    means = caches[0].initial_plain([rows[4], rows[1]], width)
+    assert np.array_equal(means, caches[0].initial[[4, 1], 0, -width:])
     with pytest.raises(ConfigError, match="frozen_stages"):
         nothing = dataclasses.replace(base, net=dataclasses.replace(base.net, frozen_stages=0))
         open_cache(nothing, rows, cells, tmp_path, tmp_path)
@@ -233,11 +236,40 @@ def test_further_views_need_cached_ones(fit: dict[str, int], section: str) -> No
         ({"cached_views": 1, "distil": float("nan")}, 0.5),
         ({"distil": 1.0}, 0.5),
         ({"cached_views": 1, "distil": 1.0}, 0.0),
+        ({"cached_views": 1, "distil": 1.0, "epochs": 0}, 0.5),
     ],
 )
 def test_distillation_needs_plain_views_and_classes(fit: dict[str, float], prior: float) -> None:
     with pytest.raises(ConfigError, match="distil"):
         config_from_dict({"data": DATA, "fit": fit, "net": {"prior": prior}})
+
+
+def test_the_recipes_of_a_pair_calibrate_on_the_same_views() -> None:
+    first, sharp = (load_config(ROOT / f"train/recipes/{name}.toml") for name in ("first", "sharp"))
+    assert first.edited == sharp.edited
+    assert first.fit.edited_views == sharp.fit.edited_views > 0
+    assert first.seed == sharp.seed
+
+
+def test_changed_views_are_the_same_for_two_networks_of_two_sizes(tmp_path: Path) -> None:
+    rows = [row(0, (), "goods")]
+    Image.fromarray(noise(400, 300)).save(tmp_path / rows[0].file)
+    cells = {rows[0].sha256: ("val", 0, 0)}
+    seen = []
+    for side in (64, 96):
+        config = config_from_dict(
+            {
+                "data": DATA,
+                "net": {"size_px": side},
+                "edited": {"blur_p": 1.0},
+                "fit": {"cached_views": 1, "edited_views": 1},
+            }
+        )
+        views = _Views(config, rows, cells, tmp_path, plain=False)
+        views.add(config.edited, 1, size_px=200)
+        view = Image.fromarray(views[0][0].numpy())
+        seen.append(np.asarray(view.resize((32, 32))).astype(int))
+    assert np.abs(seen[0] - seen[1]).mean() < 6
 
 
 def test_changed_views_of_validation_pictures_are_the_same_for_two_networks(

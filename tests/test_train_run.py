@@ -1,5 +1,6 @@
 """A whole training on drawn pictures: fit, stop, resume, export, scan."""
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -25,6 +26,8 @@ from faunalens_train.tune import fine_tune
 
 LABELS = load_labels().ids
 KINDS = ("goods", "scene", "animal", "like_ivory")
+
+NOISE = torch.from_numpy(np.stack([noise(32, 32, seed=i) for i in range(8)]))
 
 pytestmark = pytest.mark.slow
 
@@ -220,9 +223,10 @@ def test_harder_views_teach_no_surface_and_changed_ones_calibrate(
         faunalens_train.run.load_logits(out / name)
         for name in ("val.npz", "val_edited_0.npz", "val_edited_1.npz")
     )
-    for one in changed:
-        assert one.keys() == plain.keys()
-        assert not np.allclose(np.stack(list(one.values())), np.stack(list(plain.values())))
+    assert changed[0].keys() == changed[1].keys() == plain.keys()
+    # Of one cache, whose random stages are the same: only the views differ.
+    first, second = (np.stack(list(one.values())) for one in changed)
+    assert not np.allclose(first, second)
     # Two models are joined on the same changed views, or not at all.
     other = work / "harder-other"
     shutil.copytree(out, other)
@@ -234,29 +238,52 @@ def test_harder_views_teach_no_surface_and_changed_ones_calibrate(
         load_pair(out, other)
 
 
-def test_fine_tuning_learns_no_surface_from_harder_views(tmp_path: Path) -> None:
+def tuned(folder: Path, *, target: float, distil: float, mild: bool = True) -> list[FaunaNet]:
+    """A network before and after 16 steps on eight pictures of noise, plain ones upside down."""
     config = config_from_dict(
         {
             "data": {"manifest": "m", "splits": "s"},
             "net": {"pretrained": False, "size_px": 32, "surface": 4, "prior": 0.5},
-            "fit": {"cached_views": 1, "epochs": 1, "batch": 4, "ema": 0.0, "distil": 1.0,
-                    "weight_decay": 0.0},
+            "fit": {"cached_views": 1, "epochs": 1, "epoch_pictures": 64, "batch": 4, "ema": 0.0,
+                    "distil": distil, "weight_decay": 0.0},
         }
     )  # fmt: skip
-    wanted = np.ones((8, len(LABELS)), np.float32)
-    after = []
-    for mild in (True, False):
-        torch.manual_seed(0)
-        net = FaunaNet(config.net, len(LABELS))
-        assert net.surface_head is not None
-        photos = [(torch.from_numpy(noise(32, 32, seed=i)), i, mild) for i in range(8)]
-        plain = np.zeros((8, net.widths[-1]), np.float32)
-        before = [one.detach().clone() for one in (net.surface_head.weight, net.head.weight)]
-        fine_tune(config, net, photos, wanted, np.full(8, 1 / 8), None, tmp_path,  # type: ignore[arg-type]
-                  lambda *_: None, plain)  # fmt: skip
-        now = (net.surface_head.weight, net.head.weight)
-        after.append([torch.equal(*two) for two in zip(before, now, strict=True)])
-    assert after == [[False, False], [True, False]]
+    torch.manual_seed(0)
+    net = FaunaNet(config.net, len(LABELS)).eval()
+    before = copy.deepcopy(net)
+    means = final_means(net, NOISE.flip(1)).numpy()
+    photos = [(picture, i, mild) for i, picture in enumerate(NOISE)]
+    wanted = np.full((8, len(LABELS)), target, np.float32)
+    weights = np.full(8, 1 / 8)
+    fine_tune(config, net, photos, wanted, weights, None, folder, lambda *_: None, means)  # type: ignore[arg-type]
+    return [before, net.eval()]
+
+
+def final_means(net: FaunaNet, pictures: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return net.pooled(pictures)[:, -net.widths[-1] :]
+
+
+@pytest.mark.parametrize("mild", [True, False])
+def test_fine_tuning_learns_no_surface_from_harder_views(mild: bool, tmp_path: Path) -> None:
+    before, after = tuned(tmp_path, target=1.0, distil=1.0, mild=mild)
+    assert before.surface_head is not None and after.surface_head is not None
+    assert torch.equal(before.surface_head.weight, after.surface_head.weight) == (not mild)
+    assert not torch.equal(before.head.weight, after.head.weight)
+
+
+def test_distillation_draws_changed_views_to_what_the_plain_photo_is(tmp_path: Path) -> None:
+    left = []
+    for distil in (0.0, 1.0):
+        before, after = tuned(tmp_path, target=np.nan, distil=distil)  # no label teaches anything
+        assert after.prior is not None
+        meant = final_means(before, NOISE.flip(1))
+        start, end = (
+            float(after.prior.departure(final_means(net, NOISE), meant)) for net in (before, after)
+        )
+        left.append(end / start)
+    assert left[0] == pytest.approx(1, rel=1e-3)
+    assert left[1] < 0.8
 
 
 def test_a_fold_without_fine_tuning_is_judged_by_its_probes(work: Path) -> None:

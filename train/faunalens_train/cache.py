@@ -76,8 +76,11 @@ def open_edited(
 ) -> ViewCache | None:
     """Changed views of all pictures of the validation part, made if they are not in `folder` yet.
 
-    The views are the same for every network with the same `[edited]` and seed, so that two models
-    can be joined on them; None if not asked for.
+    They are the same for every network with the same `[edited]` and seed, so that two models can be
+    joined on them.
+
+    Returns:
+        `(N, edited_views, C, h, w)` of the N rows of that part; None if not asked for.
     """
     count = config.fit.edited_views
     if not count:
@@ -85,7 +88,7 @@ def open_edited(
     shown = [row for row in rows if cells[row.sha256][0] == "val"]
     views = _Views(config, shown, cells, images, plain=False)
     views.add(config.edited, count, size_px=_EDITED_PX)
-    facts = ["edited", config.to_dict()["edited"], config.seed, count]
+    facts = ["edited", config.to_dict()["edited"], config.seed, count, _EDITED_PX]
     return ViewCache(_stored(config, views, facts, folder)[1], shown)
 
 

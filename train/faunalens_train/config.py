@@ -234,8 +234,9 @@ class TrainConfig:
             _check(not count or self.fit.cached_views > 0, key, "0 without fit.cached_views")
         _check(0 <= self.fit.distil < math.inf, "fit.distil", "0 or more")
         if self.fit.distil:
-            cached = self.fit.cached_views > 0 and self.net.prior > 0
-            _check(cached, "fit.distil", "0 without fit.cached_views or net.prior")
+            possible = min(self.fit.cached_views, self.fit.epochs, self.net.prior) > 0
+            needed = "fit.cached_views, fit.epochs and net.prior"
+            _check(possible, "fit.distil", f"0 unless {needed} are all above 0")
         _check(0 < self.fit.wise <= 1, "fit.wise", "above 0 to 1")
         _check(0 <= self.fit.smoothing <= 0.2, "fit.smoothing", "0 to 0.2")
         _check(32 <= self.net.size_px <= 1024, "net.size_px", "32 to 1024")

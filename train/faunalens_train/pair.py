@@ -58,7 +58,8 @@ def load_pair(first: Path, second: Path, *, file: str = "second.onnx", sha256: s
     """Join two finished runs.
 
     Raises:
-        RunError: They were trained on different pictures, or are not finished.
+        RunError: They were trained on different pictures, calibrated on different changed views, or
+            are not finished.
     """
     config = folder.load_config_of(first)
     facts = [folder.read_json(run / folder.PROVENANCE) for run in (first, second)]
@@ -70,7 +71,7 @@ def load_pair(first: Path, second: Path, *, file: str = "second.onnx", sha256: s
             )
     sharper_config = folder.load_config_of(second)
     of_views = [(one.edited, one.fit.edited_views, one.seed) for one in (config, sharper_config)]
-    if of_views[0] != of_views[1]:
+    if of_views[0] != of_views[1] and any(count for _, count, _ in of_views):
         raise folder.RunError(
             f"{first} and {second} differ in [edited], fit.edited_views or seed; train both on the "
             "same changed views of the validation pictures"

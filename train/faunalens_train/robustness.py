@@ -85,7 +85,7 @@ def robustness(
 def losses(
     edits: Mapping[str, Mapping[str, Mapping[str, float]]], counts: Mapping[str, int]
 ) -> list[dict[str, Any]]:
-    """Edits that cost a label of `MANY` pictures too much: at review first, then at alert."""
+    """Edits that cost a label of `MANY` pictures or more too much, at review, then at alert."""
     found = []
     for name, labels in edits.items():
         limit = ALLOWED_COLLAGE if name.startswith("collage") else ALLOWED

@@ -41,11 +41,12 @@ def fine_tune(
 
     Args:
         net: Under the heads to start from.
-        photos: Training pictures in augmented views, with their position.
+        photos: Training pictures in augmented views, see `Sample`.
         wanted: `(N, L)` with NaN for unknown.
         weights: `(N,)`, how often each is drawn.
         state: A checkpoint to go on from.
-        note: Told the epoch, its training loss and the network to judge.
+        note: Told the epoch, its training loss (that of distillation included) and the network to
+            judge.
         plain: `(N, D)`, means of the final map of the plain photos by the untrained backbone, for
             `distil`; may be None without it.
 
