@@ -83,7 +83,7 @@ class ImageNetPrior(nn.Module):
 
         Distillation (Hinton et al. 2015, arXiv:1503.02531) of the untrained backbone into the one
         that is trained: a blurred snake shall be the snake that its sharp photo is. Labels have no
-        part in it, so no source can be learnt from it.
+        part in it, so it does not teach which source shows what.
 
         Args:
             final: `(N, D)` means of the final map of changed views.
