@@ -4,16 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 import torch
 from conftest import noise
 from PIL import Image, ImageDraw
 from test_train import row
 
 from faunalens.spec import ResizeRule
+from faunalens_train import cutout
 from faunalens_train.augment import OutOfFocus, quarter_turn
 from faunalens_train.backdrop import BackdropSwap, Donors, graded
 from faunalens_train.collage import Collage
-from faunalens_train.cutout import cut_out
+from faunalens_train.cutout import LastCut, cut_out
 from faunalens_train.dataset import PhotoDataset, TrainingViews
 from faunalens_train.recipe import config_from_dict
 from faunalens_train.screens import PhotoOfScreen
@@ -39,6 +41,16 @@ def test_object_is_cut_out_of_a_graded_backdrop() -> None:
     assert (inside & found).sum() / (inside | found).sum() > 0.9
     again = cut_out(studio())
     assert again is not None and np.array_equal(mask, again)
+
+
+def test_many_views_of_a_photo_cut_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuts = []
+    monkeypatch.setattr(cutout, "cut_out", lambda pixels: cuts.append(pixels))
+    photo, equal = studio(), studio()
+    cut = LastCut()
+    for pixels in (photo, photo, equal, equal, photo):
+        assert cut(pixels) is None  # which is remembered as well
+    assert [one is photo for one in cuts] == [True, False, True]
 
 
 def test_nothing_is_cut_out_where_nothing_stands_out() -> None:

@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 
 from faunalens.decode import decode, read_file
 from faunalens_data.row import Row
-from faunalens_train.cutout import cut_out
+from faunalens_train.cutout import LastCut
 from faunalens_train.draw import chance, integer, uniform
 
 DONOR_KINDS = ("scene", "goods", "animal")
@@ -60,15 +60,17 @@ class BackdropSwap:
     Args:
         donors: Where backdrops come from, beside plain and graded ones made here.
         size_px: Side of the square result.
+        cut: What cuts objects out; of its own if None. Those who see the same photos share one.
     """
 
-    def __init__(self, donors: Donors, size_px: int) -> None:
+    def __init__(self, donors: Donors, size_px: int, cut: LastCut | None = None) -> None:
         self._donors = donors
         self._side = size_px
+        self._cut = cut or LastCut()
 
     def __call__(self, pixels: Pixels, row: Row) -> Pixels | None:
         """The object of `(H, W, 3)` uint8 RGB pasted into `(S, S, 3)`; None if it has none."""
-        mask = cut_out(pixels)
+        mask = self._cut(pixels)
         if mask is None:
             return None
         cut = Image.fromarray(mask)

@@ -28,6 +28,7 @@ from faunalens_data.manifest import fingerprint
 from faunalens_data.row import Row
 from faunalens_train.cached import TrainingCache, ViewCache
 from faunalens_train.config import AugmentConfig, ConfigError, TrainConfig
+from faunalens_train.cutout import LastCut
 from faunalens_train.dataset import Cell, TrainingViews
 from faunalens_train.net import FaunaNet
 
@@ -187,12 +188,13 @@ class _Views(Dataset[Tensor]):
         self.plain = plain
         self.views: list[TrainingViews] = []
         self.rule = ResizeRule(config.net.size_px)
+        self.cut = LastCut()
 
     def add(self, edits: AugmentConfig, count: int, size_px: int = 0) -> None:
         """Further views, of `size_px` (the network's if 0) before they are what it sees."""
         net = replace(self.config.net, size_px=size_px or self.config.net.size_px)
         config = replace(self.config, augment=edits, net=net)
-        self.views += [TrainingViews(config, self.rows, self.cells, self.images)] * count
+        self.views += [TrainingViews(config, self.rows, self.cells, self.images, self.cut)] * count
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -21,6 +21,7 @@ from faunalens_train.augment import AdvertAugment
 from faunalens_train.backdrop import BackdropSwap, Donors
 from faunalens_train.collage import Collage
 from faunalens_train.config import BalanceConfig, ConfigError, DataConfig, TrainConfig
+from faunalens_train.cutout import LastCut
 from faunalens_train.draw import chance
 
 Cell = tuple[str, int, int]
@@ -129,15 +130,21 @@ class TrainingViews:
         rows: The rows that may be seen, also behind another row's object.
         cells: See `Parts`.
         images: Folder that the rows' files lie in.
+        cut: See `BackdropSwap`.
     """
 
     def __init__(
-        self, config: TrainConfig, rows: Sequence[Row], cells: Mapping[str, Cell], images: Path
+        self,
+        config: TrainConfig,
+        rows: Sequence[Row],
+        cells: Mapping[str, Cell],
+        images: Path,
+        cut: LastCut | None = None,
     ) -> None:
         self._swap_p = config.augment.swap_p
         self._collage_p = config.augment.collage_p
         donors = Donors(rows, cells, images)
-        self._swap = BackdropSwap(donors, config.net.size_px)
+        self._swap = BackdropSwap(donors, config.net.size_px, cut)
         self._collage = Collage(donors, config.net.size_px)
         self._advert = AdvertAugment(config.augment, config.net.size_px)
 
