@@ -30,9 +30,11 @@ from faunalens_train.cached import TrainingCache, ViewCache
 from faunalens_train.config import AugmentConfig, ConfigError, TrainConfig
 from faunalens_train.cutout import LastCut
 from faunalens_train.dataset import Cell, TrainingViews
+from faunalens_train.graph import without_gradients
 from faunalens_train.net import FaunaNet
 
 _BATCH = 8  # pictures, each with all its views
+_FORMAT = 2  # of what is stored; others are made anew
 _EDITED_PX = 448  # of a changed view, before each model scales it to its own input
 
 
@@ -99,7 +101,7 @@ def _stored(
     what = config.to_dict()
     frozen = {name: what["net"][name] for name in ("backbone", "size_px", "frozen_stages")}
     places = [views.cells[row.sha256] for row in views.rows]
-    key = json.dumps([fingerprint(views.rows), places, frozen, *facts], sort_keys=True)
+    key = json.dumps([_FORMAT, fingerprint(views.rows), places, frozen, *facts], sort_keys=True)
     path = folder / f"views-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
     if not path.exists():
         _fill(config, views, path)
@@ -107,21 +109,22 @@ def _stored(
 
 
 def _untrained(config: TrainConfig) -> FaunaNet:
-    net = FaunaNet(config.net, len(load_labels().ids))
-    return net.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload,no-any-return]
+    return FaunaNet(config.net, len(load_labels().ids)).eval()
 
 
 def _fill(config: TrainConfig, views: "_Views", path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     net = _untrained(config)
-    net.amp_frozen = config.fit.autocast != "off"
+    example = views[0]
+    count = len(views) * len(example)
+    frozen = without_gradients(net.frozen, net, example.repeat(2, 1, 1, 1), count)
     loader = DataLoader(views, _BATCH, num_workers=config.fit.workers)
     stored = None
     done = 0
-    with _part(path) as part, torch.inference_mode():
+    with _part(path) as part:
         for photos in tqdm(loader, desc="frozen stages", unit="batch", disable=None):
             count = len(photos)  # (B, V, S, S, 3)
-            out = net.frozen(photos.flatten(0, 1)).half().numpy()
+            out = frozen(photos.flatten(0, 1).numpy())
             if stored is None:
                 shape = (len(views), photos.shape[1], *out.shape[1:])
                 stored = np.lib.format.open_memmap(part, "w+", np.float16, shape)
@@ -144,20 +147,18 @@ def _part(path: Path) -> Iterator[Path]:
 
 def _pool(config: TrainConfig, stored: npt.NDArray[np.float16], path: Path) -> None:
     net = _untrained(config)
+    count = stored.shape[0] * stored.shape[1]
+    pooled = without_gradients(net.pooled, net, torch.zeros(2, *stored.shape[2:]), count)
     out = np.zeros((*stored.shape[:2], net.features), np.float16)
-    bf16 = config.fit.autocast != "off"
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        for start in tqdm(range(0, len(stored), _BATCH), desc="pooled", unit="batch", disable=None):
-            views = torch.from_numpy(stored[start : start + _BATCH].astype(np.float32))
-            features = net.pooled(views.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-            if not bool((features.abs() < np.finfo(np.float16).max).all()):
-                raise ConfigError(
-                    f"pooled features of {config.net.backbone} are too large to be cached in half "
-                    "precision; use fit.cached_views = 0"
-                )
-            out[start : start + _BATCH] = (
-                features.float().numpy().reshape(len(views), -1, out.shape[2])
+    for start in tqdm(range(0, len(stored), _BATCH), desc="pooled", unit="batch", disable=None):
+        views = stored[start : start + _BATCH].astype(np.float32)
+        features = pooled(views.reshape(-1, *views.shape[2:]))
+        if not (np.abs(features) < np.finfo(np.float16).max).all():
+            raise ConfigError(
+                f"pooled features of {config.net.backbone} are too large to be cached in half "
+                "precision; use fit.cached_views = 0"
             )
+        out[start : start + _BATCH] = features.reshape(len(views), -1, out.shape[2])
     with _part(path) as part, part.open("wb") as file:
         np.save(file, out)
 

@@ -146,9 +146,9 @@ class FitConfig:
             Kumar et al. 2022, arXiv:2202.10054), on means and on second moments.
         alone_decay: The same on means for live animals that ImageNet has no class of (pangolins and
             rhinos, see prior.py); 0 means `probe_decay`.
-        autocast: `bf16`, `off`, or `auto` (bf16 on a GPU that has it; on a CPU for the frozen
-            stages only, since PyTorch's bf16 backward of depthwise convolutions is slower than
-            fp32 on CPUs without AMX).
+        autocast: `bf16`, `off`, or `auto` (bf16 on a GPU that has it; on a CPU for frozen stages
+            that are not cached only: PyTorch's bf16 backward of depthwise convolutions is slower
+            than fp32 there).
     """
 
     epochs: int = 4

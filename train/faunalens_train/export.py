@@ -1,7 +1,6 @@
 """A run to the ONNX file that platforms embed: it agrees with torch on real pictures, or is not."""
 
 import os
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,11 +24,11 @@ from faunalens_train.calibrate import Calibration
 from faunalens_train.dataset import PhotoDataset
 from faunalens_train.evaluate import finished_spec
 from faunalens_train.extras import open_run
+from faunalens_train.graph import onnx_graph
 from faunalens_train.net import FaunaNet
 from faunalens_train.novelty import NoveltyNet, load_novelty
 from faunalens_train.taxa import TaxonNet, load_taxa
 
-OPSET = 18
 MAX_DIFFERENCE = 1e-4
 """Largest allowed gap between a probability of torch and of onnxruntime."""
 
@@ -236,27 +235,7 @@ def _plain(values: npt.NDArray[np.float32]) -> list[float]:
 def _write(module: ExportNet, spec: ModelSpec, path: Path) -> None:
     side = spec.resize.size_px
     example = torch.zeros(2, side, side, 3, dtype=torch.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's exporter warns of its own deprecated parts
-        program = torch.onnx.export(
-            module,
-            (example,),
-            input_names=[INPUT],
-            output_names=module.outputs,
-            dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    model = program.model_proto
-    # What the exporter notes about source files of this machine is nobody's business, and would
-    # make two exports of the same weights differ.
-    for noted in (model, *model.graph.node, *model.graph.input, *model.graph.output):
-        del noted.metadata_props[:]
-    for described in (model, model.graph, *model.graph.node):
-        described.doc_string = ""
-    del model.graph.value_info[:]
+    model = onnx_graph(module, example, inputs=[INPUT], outputs=module.outputs)
     onnx.helper.set_model_props(model, {METADATA_KEY: spec.to_json()})
     onnx.checker.check_model(model, full_check=True)
     foreign = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
