@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 import torch
 from conftest import ROOT, noise
 from PIL import Image
 from test_train import row
+from torch import nn
 
+from faunalens_train import graph
 from faunalens_train.cache import _Views, open_cache, open_edited
 from faunalens_train.config import AugmentConfig, ConfigError
 from faunalens_train.recipe import config_from_dict, load_config
@@ -46,6 +49,40 @@ def test_cached_views_do_not_depend_on_workers(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="frozen_stages"):
         nothing = dataclasses.replace(base, net=dataclasses.replace(base.net, frozen_stages=0))
         open_cache(nothing, rows, cells, tmp_path, tmp_path)
+
+
+@pytest.mark.slow
+def test_many_views_are_computed_by_onnxruntime_to_what_torch_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row(i, (), "goods") for i in range(9)]  # the last batch is a smaller one
+    for one in rows:
+        Image.fromarray(noise(50, 40, int(one.sha256, 16))).save(tmp_path / one.file)
+    cells = {one.sha256: ("train", 0, 0) for one in rows}
+    net = {"size_px": 64, "frozen_stages": 3, "levels": 4, "surface": 8}
+    config = config_from_dict({"data": DATA, "net": net, "fit": {"cached_views": 2}})
+    exported: list[tuple[int, ...]] = []
+    export = graph.onnx_graph
+
+    def watched(module: nn.Module, example: torch.Tensor, **names: list[str]) -> onnx.ModelProto:
+        exported.append(tuple(example.shape))
+        return export(module, example, inputs=names["inputs"], outputs=names["outputs"])
+
+    monkeypatch.setattr(graph, "onnx_graph", watched)
+    caches = []
+    for worth in (graph.WORTH_EXPORT, 1):
+        monkeypatch.setattr(graph, "WORTH_EXPORT", worth)
+        cache = open_cache(config, rows, cells, tmp_path, tmp_path / str(worth))
+        assert cache is not None
+        caches.append(cache)
+    assert exported == [(6, 64, 64, 3), (2, 40, 8, 8)]
+    for ours, plain in (
+        (caches[1].stored, caches[0].stored),
+        (caches[1].initial, caches[0].initial),
+    ):
+        wanted = plain.astype(np.float32)
+        assert np.allclose(ours, wanted, rtol=0.01, atol=0.002 * float(np.abs(wanted).max()))
+        assert wanted.std() > 0
 
 
 def test_harder_views_come_after_the_others_and_leave_them_as_they_are(tmp_path: Path) -> None:

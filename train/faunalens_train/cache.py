@@ -115,9 +115,9 @@ def _untrained(config: TrainConfig) -> FaunaNet:
 def _fill(config: TrainConfig, views: "_Views", path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     net = _untrained(config)
-    example = views[0]
-    count = len(views) * len(example)
-    frozen = without_gradients(net.frozen, net, example.repeat(2, 1, 1, 1), count)
+    first = views[0]
+    example = first.repeat(2, 1, 1, 1)
+    frozen = without_gradients(net.frozen, net, example, len(views) * len(first))
     loader = DataLoader(views, _BATCH, num_workers=config.fit.workers)
     stored = None
     done = 0
