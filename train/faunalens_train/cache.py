@@ -109,7 +109,9 @@ def _stored(
 
 
 def _untrained(config: TrainConfig) -> FaunaNet:
-    return FaunaNet(config.net, len(load_labels().ids)).eval()
+    # Before training the copy says what the stages say that it is one of.
+    net = replace(config.net, prior_copy=False)
+    return FaunaNet(net, len(load_labels().ids)).eval()
 
 
 def _fill(config: TrainConfig, views: "_Views", path: Path) -> None:
