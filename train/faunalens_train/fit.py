@@ -58,7 +58,6 @@ def fit(
     Raises:
         FaunalensError: Configuration, data or run folder cannot be used.
     """
-    started = time.monotonic()
     labels = load_labels().ids
     parts = load_parts(config.data, labels, held_out)
     _open_folder(config, out, held_out, parts, resume)
@@ -70,6 +69,7 @@ def fit(
     rule = ResizeRule(config.net.size_px)
     from_cache = parts.every, parts.cells, parts.images, cache or out / "cache"
     views, edited = open_cache(config, *from_cache), open_edited(config, *from_cache)
+    started = time.monotonic()  # views are made once for many runs
     train: Photos
     val: Photos
     test: Photos
