@@ -109,9 +109,7 @@ def _stored(
 
 
 def _untrained(config: TrainConfig) -> FaunaNet:
-    # Before training the copy says what the stages say that it is one of.
-    net = replace(config.net, prior_copy=False)
-    return FaunaNet(net, len(load_labels().ids)).eval()
+    return FaunaNet(config.net, len(load_labels().ids)).eval()
 
 
 def _fill(config: TrainConfig, views: "_Views", path: Path) -> None:

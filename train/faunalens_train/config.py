@@ -46,9 +46,6 @@ class NetConfig:
         dropout: Before the linear heads, 0 to 1.
         prior: Share of the backbone's ImageNet classes in the logits of live animals, 0 to below 1
             (see prior.py).
-        prior_copy: Whether those classes are read through a copy of the stages that are not frozen.
-            Only the copy is trained then, by `fit.distil` alone; heads stay the linear probes that
-            they start as.
         surface: How many directions of each map the labels of products are judged by in pairs (see
             surface.py); 0 judges them by the maps' means, as all others.
     """
@@ -60,7 +57,6 @@ class NetConfig:
     levels: int = 1
     dropout: float = 0.2
     prior: float = 0.0
-    prior_copy: bool = False
     surface: int = 0
 
 
@@ -246,8 +242,6 @@ class TrainConfig:
         _check(32 <= self.net.size_px <= 1024, "net.size_px", "32 to 1024")
         _check(self.net.levels >= 1, "net.levels", "1 or more")
         _check(0 <= self.net.prior < 1, "net.prior", "0 to below 1")
-        alone = self.net.prior_copy and not self.fit.distil
-        _check(not alone, "fit.distil", "above 0 beside net.prior_copy")
         _check(0 <= self.net.surface <= 128, "net.surface", "0 to 128")
         _check(0 <= self.balance.negative_share < 1, "balance.negative_share", "0 to below 1")
         limits = self.thresholds

@@ -98,7 +98,7 @@ class ExportNet(nn.Module):
         return [*OUTPUTS, *(name for name, part in optional if part is not None)]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        maps, known = self.net.seen(images)
+        maps = self.net.maps(images)
         evidence = self._summed(
             maps, [functional.conv2d(m, w) for m, w in zip(maps, self.weights, strict=True)]
         )
@@ -108,7 +108,7 @@ class ExportNet(nn.Module):
         logits = evidence.mean((2, 3)) + self.bias
         means = [found.mean((2, 3)) for found in maps]
         if self.net.prior is not None:
-            logits = logits + self.slope * self.net.prior(known.mean((2, 3)))
+            logits = logits + self.slope * self.net.prior(means[-1])
         probability = torch.sigmoid(logits)
         pooled = torch.cat(means, 1)
         embedding = functional.normalize(pooled, dim=1)

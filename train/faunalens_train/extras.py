@@ -48,8 +48,8 @@ class Finished:
 
     @property
     def means(self) -> Floats:
-        """`(N, D)`: the means of the maps."""
-        return self.features[:, self.net.means]
+        """`(N, D)`: the means of the maps, which are the last of the features."""
+        return self.features[:, -sum(self.net.widths) :]
 
     def part(self, name: str) -> npt.NDArray[np.bool_]:
         """`(N,)`: which rows are in `train`, `val` or `test`."""
@@ -117,7 +117,7 @@ def pooled(net: FaunaNet, images: npt.NDArray[np.uint8]) -> Floats:
 def _compute(
     config: TrainConfig, net: FaunaNet, rows: list[Row], images: Path
 ) -> tuple[Floats, Floats]:
-    before = FaunaNet(replace(config.net, pretrained=True, surface=0, prior_copy=False), 1).eval()
+    before = FaunaNet(replace(config.net, pretrained=True, surface=0), 1).eval()
     weight, bias = imagenet_classifier(config.net.backbone)
     photos = PhotoDataset(rows, images, ResizeRule(config.net.size_px))
     loader = DataLoader(photos, _BATCH, num_workers=config.fit.workers)

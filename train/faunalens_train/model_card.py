@@ -60,9 +60,7 @@ LIMITS = (
     "Half of the logit of snakes, lizards, turtles, crocodilians, parrots, big cats, elephants and"
     " primates is the share of ImageNet's own classes of them, which the backbone came with,"
     " among all classes but those of screens and covers (`prior.py`); the evidence map shows the"
-    " other half. Pictures of ImageNet in the data set are therefore easier than others. Both"
-    " models were taught, without labels, to read of a changed photo what they read of the plain"
-    " one.",
+    " other half. Pictures of ImageNet in the data set are therefore easier than others.",
     "Rhinos were learnt mostly from small pictures (46 of 61 are at most 320 px): of a large, sharp"
     " photo the second model may say no where the first says yes, and what would have been an alert"
     " becomes a review.",

@@ -1,6 +1,5 @@
 """The network: a timm backbone, its maps at one or more depths pooled, linear heads."""
 
-import copy
 from typing import Any, Self
 
 import torch
@@ -28,10 +27,6 @@ class FaunaNet(nn.Module):
     With `net.surface`, labels of products are judged by the second moments of the same maps instead
     (see surface.py), by a linear layer of their own.
 
-    With `net.prior_copy`, what ImageNet's classes say (see prior.py) is read through a copy of the
-    last stages, which learns to see through what adverts do to photos; the heads go on seeing maps
-    as ImageNet left them, which tell surfaces better.
-
     Args:
         config: Backbone and input size.
         count: Number of labels L.
@@ -50,10 +45,6 @@ class FaunaNet(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = load_backbone(config, load_weights and config.pretrained)
-        self.prior_stages: nn.ModuleList | None = None
-        if config.prior_copy:
-            self.prior_stages = nn.ModuleList(copy.deepcopy(self._stages()[1]))
-            self.backbone.requires_grad_(False)
         mean, std = (
             (HALF, HALF)
             if config.backbone in PYPI_WEIGHTS
@@ -106,28 +97,26 @@ class FaunaNet(nn.Module):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """`(N, S, S, 3)` uint8 RGB to the maps `(N, D, h, w)` the head sees, final one last."""
-        return self.seen(images)[0]
-
-    def seen(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Photos as in `maps` to those maps, and the one that ImageNet's classes are read from.
-
-        It is the last of them without `net.prior_copy`.
-        """
-        if self.config.levels == 1 and self.prior_stages is None:
-            final = self.backbone.forward_features(self.scaled(images))
-            return [final], final
-        after = self._stages()[1]
+        if self.config.levels == 1:
+            return [self.backbone.forward_features(self.scaled(images))]
+        before, after = self._stages()
         if self.config.levels > len(after) - _FINAL + 2:
             raise ConfigError(
                 f"net.levels = {self.config.levels} is not possible with net.frozen_stages = "
                 f"{self.config.frozen_stages}; use {len(after) - _FINAL + 2} or less"
             )
-        return self._tail(self._start(images))
+        x = self.scaled(images)
+        for part in before:
+            x = part(x)
+        return self._tail(x)
 
     def frozen(self, images: Tensor) -> Tensor:
         """`(N, S, S, 3)` uint8 RGB to the output of the frozen stages `(N, C, h, w)` float32."""
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.amp_frozen):
-            return self._start(images).float()
+        x = self.scaled(images)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.amp_frozen):
+            for part in self._stages()[0]:  # nothing here needs a gradient, so none is recorded
+                x = part(x)
+        return x.float()
 
     def pooled(self, batch: Tensor) -> Tensor:
         """Photos, or outputs of the frozen stages, to pooled features `(N, F)` float32.
@@ -136,60 +125,34 @@ class FaunaNet(nn.Module):
             batch: `(N, S, S, 3)` uint8 RGB, or `(N, C, h, w)` float32 from `frozen`.
 
         Returns:
-            Second moments, if labels of products are judged by them, then means (see `split`), then
-            the means that classes are read from, if they are others (`net.prior_copy`).
+            Second moments, if labels of products are judged by them, then means; see `split`.
         """
         if batch.dtype == torch.uint8 and not (self.training and self.config.frozen_stages):
-            maps, known = self.seen(batch)
+            maps = self.maps(batch)
         else:
-            maps, known = self._tail(self.frozen(batch) if batch.dtype == torch.uint8 else batch)
-        of_copy = [] if self.prior_stages is None else [known]
-        means = [found.float().mean((2, 3)) for found in [*maps, *of_copy]]
+            maps = self._tail(self.frozen(batch) if batch.dtype == torch.uint8 else batch)
+        means = [found.float().mean((2, 3)) for found in maps]
         return torch.cat(means if self.surface is None else [self.surface(maps), *means], 1)
 
     @property
     def features(self) -> int:
         """F, how many pooled features there are."""
-        moments = 0 if self.surface is None else self.surface.width
-        of_copy = 0 if self.prior_stages is None else self.widths[-1]
-        return moments + sum(self.widths) + of_copy
-
-    @property
-    def means(self) -> slice:
-        """Where among pooled features the means of the maps are; second moments are before them."""
-        start = 0 if self.surface is None else self.surface.width
-        return slice(start, start + sum(self.widths))
+        return sum(self.widths) + (0 if self.surface is None else self.surface.width)
 
     def split(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Pooled features to second moments `(N, width)`, maybe none, and means `(N, D)`."""
-        return pooled[:, : self.means.start], pooled[:, self.means]
+        means = sum(self.widths)
+        return pooled[:, :-means], pooled[:, -means:]
 
-    def prior_means(self, start: Tensor) -> Tensor:
-        """Output of the frozen stages to the means `(N, D)` that classes are read from."""
-        return self._tail_of_prior(start).float().mean((2, 3))
-
-    def _start(self, images: Tensor) -> Tensor:
-        x = self.scaled(images)
-        for part in self._stages()[0]:  # nothing here needs a gradient, so none is recorded
-            x = part(x)
-        return x
-
-    def _tail_of_prior(self, x: Tensor) -> Tensor:
-        assert self.prior_stages is not None
-        for part in self.prior_stages:
-            x = part(x)
-        return x
-
-    def _tail(self, start: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Output of the frozen stages to what `seen` returns."""
-        stages, x = self._stages()[1], start
-        maps = [start]
+    def _tail(self, x: Tensor) -> list[Tensor]:
+        """Output of the frozen stages to the maps that the head sees."""
+        stages = self._stages()[1]
+        maps = [x]
         for place, part in enumerate(stages):
             x = part(x)
             if place < len(stages) - _FINAL:
                 maps.append(x)
-        known = x if self.prior_stages is None else self._tail_of_prior(start)
-        return [*maps, x][-self.config.levels :], known
+        return [*maps, x][-self.config.levels :]
 
     def forward(self, batch: Tensor) -> Tensor:
         """What `pooled` takes to logits `(N, L)` float32 of the heads alone, which are trained."""

@@ -8,9 +8,6 @@ two opinions add up (product of experts, Hinton 2002, doi:10.1162/08997660276012
 used, so that logits keep their scale. The head is trained without it: trained beside it, it would
 lean on it and correct for the known sources only.
 
-What the classes say of a changed photo can be taught without labels (`ImageNetPrior.departure`), to
-the stages that all else is judged by, or to a copy of them (`net.prior_copy`).
-
 A photo of a screen that shows a snake is a screen to ImageNet, and no snake. What a photo is shown
 on says nothing of what it shows, so the share is one of all other classes.
 """

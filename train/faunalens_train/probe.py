@@ -69,15 +69,16 @@ def fit_heads(
         config: The penalties.
         mild: `(N,)`, the rows that the head on second moments learns from; all if None.
     """
+    cut = net.features - sum(net.widths)
     decays = mean_decays(net.others, config)
-    weight, bias = fit_probe(features[:, net.means], wanted[:, net.others], weights, decays)
+    weight, bias = fit_probe(features[:, cut:], wanted[:, net.others], weights, decays)
     with torch.no_grad():
         net.head.weight.copy_(weight)
         net.head.bias.copy_(bias)
     if net.surface is None:
         return
     rows = np.flatnonzero(np.ones(len(features), bool) if mild is None else mild)
-    moments, share = features[rows, : net.means.start], weights[rows] / weights[rows].sum()
+    moments, share = features[rows, :cut], weights[rows] / weights[rows].sum()
     aim = wanted[rows][:, net.products]
     weight, bias = fit_probe(moments, aim, share, config.surface_decay)
     with torch.no_grad():

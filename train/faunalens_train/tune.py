@@ -37,8 +37,7 @@ def fine_tune(
 ) -> FaunaNet:
     """Train all but the frozen stages, with a checkpoint in `out` after each epoch.
 
-    Labels judged by surfaces do not learn from views that may not teach them. With `net.prior_copy`
-    the copy alone is trained, and labels have no part in it.
+    Labels judged by surfaces do not learn from views that may not teach them.
 
     Args:
         net: Under the heads to start from.
@@ -61,7 +60,15 @@ def fine_tune(
     device = next(net.parameters()).device
     drawn = fit_.epoch_pictures or len(weights)
     steps = max(1, drawn // fit_.batch)
-    optimiser = torch.optim.AdamW(_groups(net, fit_), weight_decay=fit_.weight_decay)
+    backbone = [p for p in net.backbone.parameters() if p.requires_grad]
+    groups = [
+        {"params": backbone, "lr": fit_.lr},
+        {"params": list(net.head.parameters()), "lr": fit_.head_lr},
+    ]
+    if net.surface is not None:
+        rate = fit_.head_lr * _SURFACE_LR
+        groups.append({"params": list(net.surface_head.parameters()), "lr": rate})
+    optimiser = torch.optim.AdamW(groups, weight_decay=fit_.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: warmup_cosine(step, steps * fit_.epochs, fit_.warmup)
     )
@@ -92,20 +99,15 @@ def fine_tune(
         total = 0.0
         bar = tqdm(loader, desc=f"epoch {epoch}/{fit_.epochs}", unit="batch", disable=None)
         for images, index, mild in bar:
-            images, index = images.to(device), index.to(device)
-            loss = torch.zeros((), device=device)
             with torch.autocast(device.type, torch.bfloat16, enabled=amp):
-                if net.prior_stages is not None:
-                    final = net.prior_means(images)
-                else:
-                    pooled = net.pooled(images)
-                    final, logits = pooled[:, -net.widths[-1] :], net.heads(pooled)
-            if net.prior_stages is None:
-                wanted_of = aim[index]  # a copy
-                wanted_of[torch.outer(~mild.to(device), judged_by_surface)] = torch.nan
-                loss = masked_bce(logits.float(), wanted_of, fit_.smoothing).mean()
+                pooled = net.pooled(images.to(device))
+                logits = net.heads(pooled)
+            wanted_of = aim[index.to(device)]  # a copy
+            wanted_of[torch.outer(~mild.to(device), judged_by_surface)] = torch.nan
+            loss = masked_bce(logits.float(), wanted_of, fit_.smoothing).mean()
             if means is not None and net.prior is not None:
-                loss = loss + fit_.distil * net.prior.departure(final.float(), means[index])
+                final = pooled[:, -means.shape[1] :].float()
+                loss = loss + fit_.distil * net.prior.departure(final, means[index.to(device)])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -131,21 +133,6 @@ def fine_tune(
     result = averaged.module if averaged is not None and fit_.epochs else net
     assert isinstance(result, FaunaNet)
     return result.eval()
-
-
-def _groups(net: FaunaNet, fit_: FitConfig) -> list[dict[str, Any]]:
-    """What is trained, and how fast."""
-    if net.prior_stages is not None:
-        return [{"params": list(net.prior_stages.parameters()), "lr": fit_.lr}]
-    backbone = [p for p in net.backbone.parameters() if p.requires_grad]
-    groups = [
-        {"params": backbone, "lr": fit_.lr},
-        {"params": list(net.head.parameters()), "lr": fit_.head_lr},
-    ]
-    if net.surface is not None:
-        rate = fit_.head_lr * _SURFACE_LR
-        groups.append({"params": list(net.surface_head.parameters()), "lr": rate})
-    return groups
 
 
 def mix_weights(net: FaunaNet, initial: dict[str, Tensor], share: float) -> None:
