@@ -29,7 +29,7 @@ from faunalens_train.net import FaunaNet
 from faunalens_train.probe import fit_heads, masked_bce, pooled_features
 from faunalens_train.tune import Photos, fine_tune, in_bf16, mix_weights, seed_everything
 
-_BATCH = 16  # the maps of more do not fit a processor's cache: 1.6 times as long
+_BATCH = 16  # the maps of more do not fit a processor's cache, and take longer for it
 
 
 def fit(
